@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a frontend sees of the machine's chunk cache, whoever owns it: today the engine in this process (engine.h);
+ * a client of smr-cached's socket implements the same table. A chunk is answered by a *descriptor* of its pool form, so a
+ * frontend needs neither the network nor the cache directory, and eviction never pulls bytes from under a reader.
+ *
+ * Any thread may call anything. Callbacks come from threads of the cache and must not block.
+ */
+#ifndef CACHED_CACHE_H
+#define CACHED_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../chunker/core/chunkid.h"
+#include "../chunker/core/error.h"
+#include "../chunker/core/recipe.h"
+#include "../chunker/store/store.h"
+
+struct cache;
+/* A store that the cache fetches from, opened by URL; one per URL. */
+struct cache_store;
+
+/* One request for a chunk. Owned by the caller, alive until done(), which is called exactly once, possibly
+ * before cache_get returns. On success `fd` is a read-only descriptor of chunk_size bytes of verified pool form that now belongs
+ * to done(); otherwise it is -1 and `r` is
+ *     -ENOENT   no source has the chunk          -EBADMSG  every source has wrong bytes
+ *     others    the source cannot be reached now (store_error_is_transient) */
+struct cache_get {
+	struct chunkid id;
+	uint32_t chunk_size;
+	enum store_priority priority;
+	struct cache_store *store;
+	void (*done)(struct cache_get *g, int r, int fd);
+	struct cache_get *next; /* the cache's own while in flight */
+};
+
+/* Counters since start; all monotonic. */
+struct cache_counters {
+	uint64_t pool_hits;        /* GETs answered from the pool */
+	uint64_t fetched_chunks;   /* downloaded and verified */
+	uint64_t fetched_bytes;    /* of wire form */
+	uint64_t missing, corrupt, unreachable; /* GETs that failed, by kind */
+	uint64_t pool_corrupt;     /* damaged pool files caught */
+	uint64_t evicted;
+	uint64_t pool_full;        /* chunks served without being stored */
+	uint64_t live_chunks, live_bytes; /* gauges: in the pool now */
+};
+
+struct cache_ops {
+	int (*open_store)(struct cache *, const char *url, const struct store_options *,
+		struct cache_store **, struct smr_error *);
+	int (*list)(struct cache *, struct cache_store *, char tag[128], struct store_list *,
+		struct smr_error *);
+	int (*recipe)(struct cache *, struct cache_store *, const char *name,
+		const struct chunkid *digest, struct recipe **, struct smr_error *);
+	void (*get)(struct cache *, struct cache_get *);
+	void (*touch)(struct cache *, const struct chunkid *ids, unsigned n);
+	void (*bad)(struct cache *, const struct chunkid *id);
+	void (*counters)(struct cache *, struct cache_counters *);
+	void (*free)(struct cache *);
+};
+
+/* First member of every implementation. `evicted` (may be NULL) is called when a chunk left the pool: drop maps of it. */
+struct cache {
+	const struct cache_ops *ops;
+	void (*evicted)(void *user, const struct chunkid *id);
+	void *evicted_user;
+};
+
+/* Set before the first get. */
+static inline void cache_on_evicted(struct cache *c, void (*fn)(void *, const struct chunkid *),
+	void *user)
+{
+	c->evicted_user = user;
+	c->evicted = fn;
+}
+
+/* Contract of store_open; blocks only on local I/O. The handle lives as long as the cache. */
+static inline int cache_open_store(struct cache *c, const char *url,
+	const struct store_options *opts, struct cache_store **ret, struct smr_error *err)
+{
+	return c->ops->open_store(c, url, opts, ret, err);
+}
+
+/* Contract of store_list. Blocks. */
+static inline int cache_list(struct cache *c, struct cache_store *s, char tag[128],
+	struct store_list *ret, struct smr_error *err)
+{
+	return c->ops->list(c, s, tag, ret, err);
+}
+
+/* The recipe of a name; with `digest` (may be NULL, or zeros) exactly that one, from the cache's copy if it has one, -ESTALE when
+ * the store has another by now. Blocks. */
+static inline int cache_recipe(struct cache *c, struct cache_store *s, const char *name,
+	const struct chunkid *digest, struct recipe **ret, struct smr_error *err)
+{
+	return c->ops->recipe(c, s, name, digest, ret, err);
+}
+
+static inline void cache_get(struct cache *c, struct cache_get *g)
+{
+	c->ops->get(c, g);
+}
+
+/* Tells that chunks were used (hits on maps the cache cannot see); batched by the caller. */
+static inline void cache_touch(struct cache *c, const struct chunkid *ids, unsigned n)
+{
+	c->ops->touch(c, ids, n);
+}
+
+/* The descriptor's bytes turned out unusable: forget the pool file, so that the next get fetches anew. */
+static inline void cache_bad(struct cache *c, const struct chunkid *id)
+{
+	c->ops->bad(c, id);
+}
+
+static inline void cache_counters(struct cache *c, struct cache_counters *ret)
+{
+	c->ops->counters(c, ret);
+}
+
+/* No get may be outstanding. NULL is fine. */
+static inline void cache_free(struct cache *c)
+{
+	if (c)
+		c->ops->free(c);
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where the defaults come from: a flag, else the environment (SMR_STORE, SMR_CACHE), else /etc/smr.conf, else what
+ * is built in. /etc/smr.conf has `key = value` lines, '#' comments; the keys are the names of the flags. An unknown key
+ * is an error that names file and line; SMR_CONF names another file (an empty value: none).
+ *
+ * Read once at start by main; immutable afterwards.
+ */
+#ifndef CORE_CONFIG_H
+#define CORE_CONFIG_H
+
+#include "error.h"
+
+struct config;
+
+/* A missing default file is an empty configuration. -EINVAL: a bad line. */
+int config_load(struct config **ret, struct smr_error *err);
+void config_free(struct config *c);
+/* The value of a key after environment and file, or NULL. Valid as long as the config.
+ * Keys: store, cache, cache_size, timeout, insecure, chunk_size, level, jobs. */
+const char *config_get(const struct config *c, const char *key);
+/* The cache directory: "cache", else /var/cache/smr for root, else $XDG_CACHE_HOME/smr, else ~/.cache/smr.
+ * -ENOENT with a message when there is no home. `ret` holds `size` bytes. */
+int config_cache_dir(const struct config *c, char *ret, unsigned long size, struct smr_error *err);
+
+#endif
