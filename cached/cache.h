@@ -58,6 +58,7 @@ struct cache_ops {
 	void (*touch)(struct cache *, const struct chunkid *ids, unsigned n);
 	void (*bad)(struct cache *, const struct chunkid *id);
 	void (*counters)(struct cache *, struct cache_counters *);
+	void (*stop)(struct cache *);
 	void (*free)(struct cache *);
 };
 
@@ -118,6 +119,12 @@ static inline void cache_bad(struct cache *c, const struct chunkid *id)
 static inline void cache_counters(struct cache *c, struct cache_counters *ret)
 {
 	c->ops->counters(c, ret);
+}
+
+/* For shutdown: every outstanding get, list and recipe ends soon with -ECANCELED, every later one at once. */
+static inline void cache_stop(struct cache *c)
+{
+	c->ops->stop(c);
 }
 
 /* No get may be outstanding. NULL is fine. */

@@ -31,10 +31,10 @@ struct image_set_options {
 /* The cache must outlive the set. 0 or a negative errno. */
 int image_set_new(struct cache *cache, const struct image_set_options *opts, struct image_set **ret,
 	struct smr_error *err);
-/* All images must have been released and no read be pending. NULL is fine. */
-void image_set_free(struct image_set *set);
-/* Fails every pending read with -EIO (their done() ran when this returns) and every later one at once: for shutdown. */
+/* For shutdown: fails every pending read with -EIO (their done() ran when this returns) and every later one at once. */
 void image_set_stop(struct image_set *set);
+/* Waits for what it asked of the cache, so cache_stop first. All images must have been released, all reads ended. NULL is fine. */
+void image_set_free(struct image_set *set);
 
 /* An image as a listing describes it. Its recipe is loaded by the first use (see image_wait). Starts with one reference. */
 int image_new(struct image_set *set, struct cache_store *store, const struct store_image *info,
@@ -74,16 +74,21 @@ struct image_read {
 	struct iovec iov[IMAGE_IOV_MAX];
 	unsigned n_iov;
 
-	/* image.c's own */
-	struct image_read *prev, *next;
-	struct chunkmap_wait *waits;
-	uint64_t deadline_ns;
-	unsigned pending;
-	int state;
-	int result;
-	void *refs[IMAGE_IOV_MAX];
-	unsigned n_refs;
+	/* the set's own */
+	struct image_read *prev, *next; /* pending reads, oldest first */
 	struct image_wait load;
+	struct image_read_slot {
+		struct image_read *read;
+		struct chunkmap_entry *entry; /* referenced once it is in iov, waited for before */
+		struct image_read_slot *next; /* waiters of the entry */
+		uint32_t skip;                /* where in the chunk the segment starts */
+		uint32_t iov;                 /* which iov it fills */
+	} slots[IMAGE_IOV_MAX];
+	unsigned n_slots;
+	unsigned pending; /* slots that wait */
+	enum { IMAGE_READ_ENDED, IMAGE_READ_LOADING, IMAGE_READ_WAITING, IMAGE_READ_DONE } state;
+	int result;
+	uint64_t deadline_ns; /* 0: none */
 };
 
 /* 0: iov is filled. -EINPROGRESS: done() will be called, perhaps before this returns. Others: failed at once.

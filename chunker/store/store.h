@@ -41,7 +41,10 @@ struct store_options {
  * Opening a remote store does no network I/O: the first operation does. `opts` may be NULL. */
 int store_open(const char *url, const struct store_options *opts, struct store **ret,
 	struct smr_error *err);
-/* Fails what is in flight with -ECANCELED (their done() have returned when this does), then frees. NULL is fine. */
+/* Fails what is in flight with -ECANCELED and every later operation at once; blocking calls in other threads return soon. For
+ * shutdown, before those threads are joined. */
+void store_stop(struct store *s);
+/* As store_stop, waits until every done() has returned, then frees. No other thread may be inside a call. NULL is fine. */
 void store_free(struct store *s);
 /* The URL as given, without credentials; for messages and as the store's identity. */
 const char *store_url(const struct store *s);
@@ -135,6 +138,7 @@ struct store_ops {
 	int (*each)(struct store *, int (*)(void *, const struct chunkid *, uint64_t), void *,
 		struct smr_error *);
 	int (*chunk_size)(struct store *, uint32_t *, struct smr_error *);
+	void (*stop)(struct store *); /* NULL: nothing ever waits */
 	void (*free)(struct store *);
 };
 
