@@ -6,6 +6,7 @@
 #ifndef CORE_CLEANUP_H
 #define CORE_CLEANUP_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,8 +19,10 @@ static inline void cleanup_freep(void *p)
 /* errno is kept: destructors run between a failing call and the return of its errno. */
 static inline void cleanup_closep(int *fd)
 {
+	int saved_errno = errno;
 	if (*fd >= 0)
 		close(*fd);
+	errno = saved_errno;
 }
 
 static inline void cleanup_unlockp(pthread_mutex_t **m)
