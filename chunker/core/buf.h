@@ -30,7 +30,7 @@ int buf_append_str(struct buf *b, const char *s);
 int buf_appendf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The content as a string: a NUL is kept behind it (not counted in len). NULL on -ENOMEM. */
 const char *buf_cstr(struct buf *b);
-/* Moves the content of `from` to `to` (which must be empty); `from` is empty afterwards. */
+/* Moves the content of `from`, and its maximum, to `to` (which must be empty); `from` is empty afterwards. */
 void buf_move(struct buf *to, struct buf *from);
 
 #endif

@@ -9,12 +9,16 @@
 #ifndef CORE_CONFIG_H
 #define CORE_CONFIG_H
 
+#include <stddef.h>
+
 #include "error.h"
 
 struct config;
 
-/* A missing default file is an empty configuration. -EINVAL: a bad line. */
+/* A missing default file is an empty configuration; a missing file that SMR_CONF names is -ENOENT. -EINVAL: a bad line. */
 int config_load(struct config **ret, struct smr_error *err);
+/* The same from text: `origin` is the file's name in messages. The environment is not looked at. */
+int config_parse(const char *text, size_t n, const char *origin, struct config **ret, struct smr_error *err);
 void config_free(struct config *c);
 /* The value of a key after environment and file, or NULL. Valid as long as the config.
  * Keys: store, cache, cache_size, timeout, insecure, chunk_size, level, jobs. */

@@ -31,4 +31,7 @@ int error_wrap(struct smr_error *err, int code, const char *fmt, ...)
 /* The message, or the text of `code` where none was set. Never NULL; valid as long as `err`. */
 const char *error_text(const struct smr_error *err, int code);
 
+/* Replaces control characters by '?', in place: text from outside must not steer a person's terminal. */
+void error_clean(char *s);
+
 #endif
