@@ -4,11 +4,11 @@
  * eviction, never the truth about what exists: it can always be dropped and rebuilt from the pool.
  *
  *     CACHE/index/data.mdb   key: 32 bytes id; value: u64 ino, i64 ctime_ns, u32 size, u32 bytes, u64 used (little-endian)
- *     CACHE/index/clean      present only between a clean close and the next open: the stamp of data.mdb
+ *     CACHE/index/clean      present only between a clean close and the next open: the state of data.mdb (cleanmark.h)
  *
- * LMDB has no checksums and a torn file crashes its reader, so the file is only opened when `clean` is there and its stamp
- * (size, inode, ctime) matches; otherwise both are removed and an empty index starts. `clean` is removed, and that fsynced,
- * before the first write.
+ * LMDB has no checksums and a torn file crashes its reader, so the file is only opened when `clean` is there and describes
+ * it (size, inode, ctime, hash); otherwise both are removed and an empty index starts. `clean` is removed, and that
+ * fsynced, before LMDB opens the file.
  *
  * Writes are queued to one writer thread and batched; a failing write (map full, disk full) stops the recording
  * and costs the next start its index, nothing else. Any thread.
@@ -25,9 +25,11 @@ struct index_record {
 	uint64_t used; /* seconds since the epoch */
 };
 
-/* *ret_kept: false when it starts empty because there was none or it could not be trusted. */
+/* *ret_kept: false when it starts empty because there was none or it could not be trusted. A disk that is full, read-only or
+ * broken is not an error: the index then records nothing. */
 int index_open(int cache_fd, struct index **ret, bool *ret_kept, struct smr_error *err);
-/* Visits every record. Call before the first put. -EBADMSG when a record is malformed: then close and drop. */
+/* Visits every record, least recently used first; visit may do I/O. Stops when visit returns non-zero and returns that. Call
+ * before the first put. -EBADMSG when a record is malformed, -ENOMEM: then close it, not clean, and open again. */
 int index_load(struct index *x,
 	int (*visit)(void *user, const struct chunkid *id, const struct index_record *rec), void *user);
 void index_put(struct index *x, const struct chunkid *id, const struct index_record *rec);

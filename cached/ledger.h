@@ -15,7 +15,7 @@ struct ledger;
 
 struct ledger *ledger_new(void); /* NULL: no memory */
 void ledger_free(struct ledger *l);
-/* Adds as most recently used, or replaces the stamp of one that is there. `verified`: the stamp was taken when the bytes were
+/* Adds as most recently used, or makes one that is there that and replaces its stamp. `verified`: the stamp was taken when the bytes were
  * known to be right; otherwise the file must be hashed before use. 0 or -ENOMEM. */
 int ledger_add(struct ledger *l, const struct chunkid *id, const struct pool_stamp *stamp,
 	bool verified, uint64_t now_s);
@@ -24,7 +24,8 @@ bool ledger_check(const struct ledger *l, const struct chunkid *id, const struct
 	bool *ret_verified);
 bool ledger_has(const struct ledger *l, const struct chunkid *id);
 /* Makes it the most recently used. Returns true, and the record to write, when the recorded time of use is more than a minute
- * old: the disk ledger needs no finer one. Unknown ids are ignored. */
+ * old: the disk ledger needs no finer one. Unknown ids are ignored; so is the record of what is not verified, as what is on disk
+ * is trusted by the next start. */
 bool ledger_touch(struct ledger *l, const struct chunkid *id, uint64_t now_s,
 	struct index_record *ret_record);
 /* false if it was not there. */

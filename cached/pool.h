@@ -10,7 +10,7 @@
  * file whose stamp is not the recorded one is hashed again before it is used. Nothing is fsynced: after a crash
  * the records are gone (index.h), so everything is hashed again.
  *
- * Any thread; the pool itself has no mutable state.
+ * Any thread. One process at a time (engine.h holds a lock): the temporaries of all others are taken for dead.
  */
 #ifndef CACHED_POOL_H
 #define CACHED_POOL_H
@@ -34,23 +34,23 @@ struct pool_stamp {
 /* Trust compares everything but `bytes`, which delayed allocation may still change. */
 bool pool_stamp_equal(const struct pool_stamp *a, const struct pool_stamp *b);
 
-/* Opens CACHE/pool below `cache_fd`, making it if absent. -EPERM: owned by somebody else, or writable by others.
+/* Opens CACHE/pool below `cache_fd`, making it if absent. -EPERM: either is owned by somebody else, or writable by others.
  * -ENOTSUP: on FUSE (a cache on a mount of its own would deadlock). */
 int pool_open(int cache_fd, struct pool **ret, struct smr_error *err);
 void pool_close(struct pool *p); /* NULL is fine */
 
-/* A read-only descriptor and the file's stamp. -ENOENT; -EBADMSG: not a regular file. */
+/* A read-only descriptor and the file's stamp. -ENOENT; -EBADMSG: not a regular file, or larger than any chunk. */
 int pool_get(const struct pool *p, const struct chunkid *id, int *ret_fd, struct pool_stamp *ret_stamp);
 /* Writes verified bytes; a file of that name is replaced. The descriptor is read-only. -ENOSPC, -EDQUOT, -EROFS, -EIO:
  * nothing remains of the attempt. */
-int pool_put(const struct pool *p, const struct chunkid *id, const void *data, size_t n, int *ret_fd,
+int pool_put(struct pool *p, const struct chunkid *id, const void *data, size_t n, int *ret_fd,
 	struct pool_stamp *ret_stamp);
 /* Reads all of a chunk file and compares its hash: 0 or -EBADMSG (short, long and unreadable files too). `scratch` holds n bytes. */
 int pool_verify(int fd, const struct chunkid *id, void *scratch, size_t n);
 /* 0, also when it is not there. */
 int pool_remove(const struct pool *p, const struct chunkid *id);
 /* Visits every chunk file, sweeps temporaries of dead writers; other files are left alone. Stops when visit returns non-zero and
- * returns that. */
+ * returns that; a folder that cannot be read is its negative errno. */
 int pool_scan(const struct pool *p,
 	int (*visit)(void *user, const struct chunkid *id, const struct pool_stamp *stamp), void *user);
 /* syncfs: everything put so far is on disk. */
