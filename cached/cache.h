@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a frontend sees of the machine's chunk cache, whoever owns it: today the engine in this process (engine.h);
- * a client of smr-cached's socket implements the same table. A chunk is answered by a *descriptor* of its pool form, so a
- * frontend needs neither the network nor the cache directory, and eviction never pulls bytes from under a reader.
+ * What a frontend sees of the machine's chunk cache, whoever owns it: today the engine in this
+ * process (engine.h); a client of smr-cached's socket implements the same table. A chunk is
+ * answered by a *descriptor* of its pool form, so a frontend needs neither the network nor the
+ * cache directory, and eviction never pulls bytes from under a reader.
  *
  * Any thread may call anything. Callbacks come from threads of the cache and must not block.
  */
@@ -21,11 +22,11 @@ struct cache;
 /* A store that the cache fetches from, opened by URL; one per URL. */
 struct cache_store;
 
-/* One request for a chunk. Owned by the caller, alive until done(), which is called exactly once, possibly
- * before cache_get returns. On success `fd` is a read-only descriptor of chunk_size bytes of verified pool form that now belongs
- * to done(); otherwise it is -1 and `r` is
- *     -ENOENT   no source has the chunk          -EBADMSG  every source has wrong bytes
- *     others    the source cannot be reached now (store_error_is_transient) */
+/* One request for a chunk. Owned by the caller, alive until done(), which is called exactly once,
+ * possibly before cache_get returns. On success `fd` is a read-only descriptor of chunk_size bytes
+ * of verified pool form that now belongs to done(); otherwise it is -1 and `r` is -ENOENT   no
+ * source has the chunk          -EBADMSG  every source has wrong bytes others    the source cannot
+ * be reached now (store_error_is_transient) */
 struct cache_get {
 	struct chunkid id;
 	uint32_t chunk_size;
@@ -37,13 +38,13 @@ struct cache_get {
 
 /* Counters since start; all monotonic. */
 struct cache_counters {
-	uint64_t pool_hits;        /* GETs answered from the pool */
-	uint64_t fetched_chunks;   /* downloaded and verified */
-	uint64_t fetched_bytes;    /* of wire form */
+	uint64_t pool_hits;                     /* GETs answered from the pool */
+	uint64_t fetched_chunks;                /* downloaded and verified */
+	uint64_t fetched_bytes;                 /* of wire form */
 	uint64_t missing, corrupt, unreachable; /* GETs that failed, by kind */
-	uint64_t pool_corrupt;     /* damaged pool files caught */
+	uint64_t pool_corrupt;                  /* damaged pool files caught */
 	uint64_t evicted;
-	uint64_t pool_full;        /* chunks served without being stored */
+	uint64_t pool_full;               /* chunks served without being stored */
 	uint64_t live_chunks, live_bytes; /* gauges: in the pool now */
 };
 
@@ -62,7 +63,8 @@ struct cache_ops {
 	void (*free)(struct cache *);
 };
 
-/* First member of every implementation. `evicted` (may be NULL) is called when a chunk left the pool: drop maps of it. */
+/* First member of every implementation. `evicted` (may be NULL) is called when a chunk left the
+ * pool: drop maps of it. */
 struct cache {
 	const struct cache_ops *ops;
 	void (*evicted)(void *user, const struct chunkid *id);
@@ -70,8 +72,8 @@ struct cache {
 };
 
 /* Set before the first get. */
-static inline void cache_on_evicted(struct cache *c, void (*fn)(void *, const struct chunkid *),
-	void *user)
+static inline void cache_on_evicted(
+	struct cache *c, void (*fn)(void *, const struct chunkid *), void *user)
 {
 	c->evicted_user = user;
 	c->evicted = fn;
@@ -91,8 +93,8 @@ static inline int cache_list(struct cache *c, struct cache_store *s, char tag[12
 	return c->ops->list(c, s, tag, ret, err);
 }
 
-/* The recipe of a name; with `digest` (may be NULL, or zeros) exactly that one, from the cache's copy if it has one, -ESTALE when
- * the store has another by now. Blocks. */
+/* The recipe of a name; with `digest` (may be NULL, or zeros) exactly that one, from the cache's
+ * copy if it has one, -ESTALE when the store has another by now. Blocks. */
 static inline int cache_recipe(struct cache *c, struct cache_store *s, const char *name,
 	const struct chunkid *digest, struct recipe **ret, struct smr_error *err)
 {
@@ -110,7 +112,8 @@ static inline void cache_touch(struct cache *c, const struct chunkid *ids, unsig
 	c->ops->touch(c, ids, n);
 }
 
-/* The descriptor's bytes turned out unusable: forget the pool file, so that the next get fetches anew. */
+/* The descriptor's bytes turned out unusable: forget the pool file, so that the next get fetches
+ * anew. */
 static inline void cache_bad(struct cache *c, const struct chunkid *id)
 {
 	c->ops->bad(c, id);
@@ -121,7 +124,8 @@ static inline void cache_counters(struct cache *c, struct cache_counters *ret)
 	c->ops->counters(c, ret);
 }
 
-/* For shutdown: every outstanding get, list and recipe ends soon with -ECANCELED, every later one at once. */
+/* For shutdown: every outstanding get, list and recipe ends soon with -ECANCELED, every later one
+ * at once. */
 static inline void cache_stop(struct cache *c)
 {
 	c->ops->stop(c);

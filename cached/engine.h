@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The engine: the owner of a cache directory. It implements cache.h in the process it lives in; frontends embed it
- * today, smr-cached serves it over a socket.
+ * The engine: the owner of a cache directory. It implements cache.h in the process it lives in;
+ * frontends embed it today, smr-cached serves it over a socket.
  *
  *     CACHE/lock       flock: one engine per directory; holds the owner's pid
  *     CACHE/pool       chunks (pool.h)
@@ -19,8 +19,9 @@ struct engine_options {
 	unsigned n_workers;  /* decode, hash, write; 0: number of CPUs */
 };
 
-/* Call after fork: it opens LMDB and starts threads. -EBUSY: another process owns the directory (the message names its
- * pid). -EPERM: the directory belongs to somebody else. -ENOTSUP: it is on FUSE. */
+/* Call after fork: it opens LMDB and starts threads. -EBUSY: another process owns the directory
+ * (the message names its pid). -EPERM: the directory belongs to somebody else. -ENOTSUP: it is on
+ * FUSE. */
 int engine_new(const struct engine_options *opts, struct cache **ret, struct smr_error *err);
 
 #endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reads: from a range of bytes to mapped memory and zeros, at once or when the missing chunks have
+ * come. */
+#include <errno.h>
+#include <string.h>
+
+#include "../chunker/core/cleanup.h"
+#include "../chunker/core/clock.h"
+#include "image_set.h"
+
+/* The range as segments: zeros are filled in, chunks become slots. Needs no lock: recipes do not
+ * change. */
+static void lay_out(struct image_read *rd, const struct recipe *recipe)
+{
+	uint64_t size = recipe_info(recipe)->chunk_size, n = recipe_info(recipe)->n_chunks;
+	uint64_t offset = rd->offset, end = rd->offset + rd->length;
+	uint64_t p = recipe_lower_bound(recipe, offset / size);
+	bool last_zero = false;
+
+	rd->n_iov = rd->n_slots = rd->pending = 0;
+	while (offset < end) {
+		uint64_t index = offset / size, skip = offset % size;
+		size_t length = size - skip < end - offset ? size - skip : end - offset;
+		bool stored = p < n && recipe_entry(recipe, p).index == index;
+
+		offset += length;
+		if (!stored && last_zero) {
+			rd->iov[rd->n_iov - 1].iov_len += length;
+			continue;
+		}
+		if (stored) {
+			rd->slots[rd->n_slots++] =
+				(struct image_read_slot){.id = recipe_find(recipe, index),
+					.skip = (uint32_t)skip,
+					.iov = rd->n_iov};
+			p++;
+		}
+		rd->iov[rd->n_iov++] = (struct iovec){
+			.iov_base = stored ? NULL : (void *)(uintptr_t)rd->image->set->zeros,
+			.iov_len = length};
+		last_zero = !stored;
+	}
+}
+
+/* What a sequential reader will want next. Call with set->lock held. */
+static void read_ahead(
+	struct image_read *rd, const struct recipe *recipe, struct image_set_todo *todo)
+{
+	struct image *img = rd->image;
+	const struct recipe_info *info = recipe_info(recipe);
+	uint64_t end = rd->offset + rd->length, from, to;
+	uint64_t first =
+		recipe_lower_bound(recipe, (end + info->chunk_size - 1) / info->chunk_size);
+	uint64_t window = img->set->read_ahead / info->chunk_size;
+
+	if (!readahead_feed(&img->readahead, rd->offset, rd->length, first, info->n_chunks,
+		    (uint32_t)window, &from, &to))
+		return;
+	for (; from < to; from++) {
+		struct recipe_entry entry = recipe_entry(recipe, from);
+		image_set_want(
+			img->set, &entry.id, info->chunk_size, img->store, STORE_AHEAD, todo);
+	}
+}
+
+/* 0: iov is complete. -EINPROGRESS: the read is among the pending ones. */
+static int resolve(struct image_read *rd, const struct recipe *recipe, struct image_set_todo *todo)
+{
+	struct image_set *set = rd->image->set;
+
+	lay_out(rd, recipe);
+	locked(&set->lock);
+	rd->state = IMAGE_READ_DONE;
+	if (set->stopped)
+		return -EIO;
+	for (unsigned i = 0; i < rd->n_slots; i++) {
+		struct image_read_slot *slot = &rd->slots[i];
+		struct chunkmap_entry *e = image_set_want(set, slot->id,
+			recipe_info(recipe)->chunk_size, rd->image->store, STORE_DEMAND, todo);
+
+		slot->entry = e;
+		if (e && e->ready) {
+			chunkmap_ref(e);
+			rd->iov[slot->iov].iov_base = (void *)(uintptr_t)(e->base + slot->skip);
+			continue;
+		}
+		if (e) {
+			slot->read = rd;
+			slot->next = e->waiters;
+			e->waiters = slot;
+			rd->pending++;
+		} else {
+			rd->result = -ENOMEM;
+		}
+	}
+	read_ahead(rd, recipe, todo);
+	if (rd->pending) {
+		if (set->timeout_ns && rd->deadline_ns == 0)
+			rd->deadline_ns = clock_ns() + set->timeout_ns;
+		rd->state = IMAGE_READ_WAITING;
+		image_set_pend(set, rd);
+		if (rd->result == -ENOMEM)
+			image_set_finish(set, rd, -EIO, todo);
+		return -EINPROGRESS;
+	}
+	return rd->result == -ENOMEM ? -EIO : 0;
+}
+
+int image_read(struct image_read *rd)
+{
+	const struct recipe *recipe = image_recipe(rd->image);
+	struct image_set *set = rd->image->set;
+	struct image_set_todo todo = {0};
+	int r;
+
+	rd->result = 0;
+	rd->n_slots = 0;
+	rd->deadline_ns = 0;
+	if (!recipe) {
+		if (set->timeout_ns)
+			rd->deadline_ns = clock_ns() + set->timeout_ns;
+		rd->load.done = image_read_loaded;
+		r = image_load(rd->image, &rd->load);
+		if (r < 0)
+			return r;
+		recipe = image_recipe(rd->image);
+	}
+	r = resolve(rd, recipe, &todo);
+	image_set_do(set, &todo);
+	return r;
+}
+
+void image_read_loaded(struct image_wait *w, int r)
+{
+	struct image_read *rd =
+		(struct image_read *)((char *)w - offsetof(struct image_read, load));
+	struct image_set *set = rd->image->set;
+	const struct recipe *recipe = image_recipe(rd->image);
+	struct image_set_todo todo = {0};
+
+	if (r == 0) {
+		/* Mounting and walking the tree reads the metadata region; ask for all of it at
+		 * once. */
+		image_prefetch(rd->image, 0, recipe_info(recipe)->meta_end, STORE_AHEAD);
+		r = resolve(rd, recipe, &todo);
+	}
+	image_set_do(set, &todo);
+	if (r != -EINPROGRESS)
+		rd->done(rd, r == 0 ? 0 : -EIO);
+}
+
+bool image_read_cancel(struct image_read *rd)
+{
+	struct image_set *set = rd->image->set;
+	struct image_set_todo todo = {0};
+
+	{
+		locked(&set->lock);
+		if (rd->state != IMAGE_READ_LOADING && rd->state != IMAGE_READ_WAITING)
+			return false;
+		image_set_finish(set, rd, -EINTR, &todo);
+	}
+	image_set_do(set, &todo);
+	return true;
+}
+
+void image_read_end(struct image_read *rd)
+{
+	struct image_set *set = rd->image->set;
+	struct chunkmap_entry *release;
+
+	if (rd->n_slots == 0)
+		return;
+	{
+		locked(&set->lock);
+		for (unsigned i = 0; i < rd->n_slots; i++)
+			if (rd->slots[i].entry)
+				chunkmap_unref(set->map, rd->slots[i].entry);
+		release = chunkmap_reap(set->map);
+	}
+	rd->n_slots = 0;
+	chunkmap_release(release);
+}
+
+void image_read_bad(struct image_read *rd)
+{
+	struct image_set *set = rd->image->set;
+
+	for (unsigned i = 0; i < rd->n_slots; i++) {
+		if (!rd->slots[i].entry)
+			continue;
+		{
+			locked(&set->lock);
+			chunkmap_drop(set->map, rd->slots[i].id);
+		}
+		cache_bad(set->cache, rd->slots[i].id);
+	}
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "local.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../chunker/core/cleanup.h"
+#include "../chunker/core/codec.h"
+#include "../chunker/core/fd.h"
+#include "../chunker/core/log.h"
+#include "../chunker/core/units.h"
+#include "index.h"
+#include "ledger.h"
+#include "pool.h"
+
+struct scratch {
+	struct scratch *next;
+};
+
+struct local {
+	struct local_options opts;
+	char *dir;
+	struct pool *pool;
+	struct index *index;
+
+	/* Never held across I/O; taken alone. Guards what is below. */
+	pthread_mutex_t lock;
+	struct ledger *ledger;
+	struct scratch *scratch;
+	bool complete; /* everything in the pool is in the ledger */
+
+	atomic_bool stop;
+	bool scanning;
+	pthread_t scanner;
+	atomic_uint_fast64_t hits, corrupt, evicted;
+};
+
+static uint64_t now_s(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+/* ---- scratch ---- */
+
+void *local_scratch_take(struct local *l)
+{
+	{
+		locked(&l->lock);
+		struct scratch *s = l->scratch;
+		if (s) {
+			l->scratch = s->next;
+			return s;
+		}
+	}
+	return malloc(CODEC_CHUNK_MAX);
+}
+
+void local_scratch_give(struct local *l, void *memory)
+{
+	struct scratch *s = memory;
+
+	if (!s)
+		return;
+	locked(&l->lock);
+	s->next = l->scratch;
+	l->scratch = s;
+}
+
+/* ---- the bound ---- */
+
+static void evict(struct local *l)
+{
+	for (;;) {
+		struct chunkid victim;
+		uint64_t bytes;
+
+		{
+			locked(&l->lock);
+			if (ledger_bytes(l->ledger) <= l->opts.size ||
+				!ledger_victim(l->ledger, &victim, &bytes))
+				return;
+			ledger_remove(l->ledger, &victim);
+		}
+		pool_remove(l->pool, &victim);
+		index_del(l->index, &victim);
+		atomic_fetch_add(&l->evicted, 1);
+		l->opts.evicted(l->opts.user, &victim);
+	}
+}
+
+static void strike(struct local *l, const struct chunkid *id)
+{
+	bool known;
+
+	{
+		locked(&l->lock);
+		known = ledger_remove(l->ledger, id);
+	}
+	if (known)
+		index_del(l->index, id);
+}
+
+static void forget(struct local *l, const struct chunkid *id)
+{
+	strike(l, id);
+	pool_remove(l->pool, id);
+}
+
+static void record(struct local *l, const struct chunkid *id, const struct pool_stamp *stamp)
+{
+	struct index_record rec = {.stamp = *stamp, .used = now_s()};
+	int r;
+
+	{
+		locked(&l->lock);
+		r = ledger_add(l->ledger, id, stamp, true, rec.used);
+		/* A file that nobody accounts for: the next start must look for it. */
+		if (r < 0)
+			l->complete = false;
+	}
+	if (r == 0)
+		index_put(l->index, id, &rec);
+	evict(l);
+}
+
+/* ---- chunks ---- */
+
+static int verify(struct local *l, int fd, const struct chunkid *id, uint32_t chunk_size)
+{
+	void *memory = local_scratch_take(l);
+	int r = memory ? pool_verify(fd, id, memory, chunk_size) : -ENOMEM;
+
+	local_scratch_give(l, memory);
+	return r;
+}
+
+int local_get(struct local *l, const struct chunkid *id, uint32_t chunk_size, int *ret_fd)
+{
+	struct pool_stamp stamp;
+	struct index_record rec;
+	auto_close int fd = -1;
+	bool verified = false, write = false;
+	int r = pool_get(l->pool, id, &fd, &stamp);
+
+	if (r == -ENOENT) {
+		strike(l, id);
+		return r;
+	}
+	if (r < 0) {
+		local_bad(l, id);
+		return -EBADMSG;
+	}
+	{
+		locked(&l->lock);
+		if (ledger_check(l->ledger, id, &stamp, &verified) && verified)
+			write = ledger_touch(l->ledger, id, now_s(), &rec);
+	}
+	if (write)
+		index_put(l->index, id, &rec);
+	if (!verified) {
+		r = verify(l, fd, id, chunk_size);
+		if (r == -EBADMSG) {
+			local_bad(l, id);
+			return r;
+		}
+		if (r < 0)
+			return r;
+		record(l, id, &stamp);
+	}
+	atomic_fetch_add(&l->hits, 1);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int local_put(struct local *l, const struct chunkid *id, const void *bytes, uint32_t n, int *ret_fd)
+{
+	struct pool_stamp stamp;
+	int r = pool_put(l->pool, id, bytes, n, ret_fd, &stamp);
+
+	if (r == 0)
+		record(l, id, &stamp);
+	return r;
+}
+
+void local_touch(struct local *l, const struct chunkid *ids, unsigned n)
+{
+	uint64_t now = now_s();
+
+	for (unsigned i = 0; i < n; i++) {
+		struct index_record rec;
+		bool write;
+		{
+			locked(&l->lock);
+			write = ledger_touch(l->ledger, &ids[i], now, &rec);
+		}
+		if (write)
+			index_put(l->index, &ids[i], &rec);
+	}
+}
+
+void local_bad(struct local *l, const struct chunkid *id)
+{
+	atomic_fetch_add(&l->corrupt, 1);
+	forget(l, id);
+}
+
+void local_counters(struct local *l, struct cache_counters *ret)
+{
+	ret->pool_hits = atomic_load(&l->hits);
+	ret->pool_corrupt = atomic_load(&l->corrupt);
+	ret->evicted = atomic_load(&l->evicted);
+	locked(&l->lock);
+	ret->live_chunks = ledger_count(l->ledger);
+	ret->live_bytes = ledger_bytes(l->ledger);
+}
+
+/* ---- start: the ledger as it was at the last clean stop ---- */
+
+struct row {
+	struct chunkid id;
+	struct index_record rec;
+};
+
+struct rows {
+	struct row *row;
+	size_t n, cap;
+};
+
+static int load_row(void *user, const struct chunkid *id, const struct index_record *rec)
+{
+	struct rows *rows = user;
+
+	if (rows->n == rows->cap) {
+		size_t cap = rows->cap ? 2 * rows->cap : 1024;
+		struct row *grown = reallocarray(rows->row, cap, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		rows->row = grown;
+		rows->cap = cap;
+	}
+	rows->row[rows->n++] = (struct row){.id = *id, .rec = *rec};
+	return 0;
+}
+
+static int compare_used(const void *a, const void *b)
+{
+	uint64_t x = ((const struct row *)a)->rec.used, y = ((const struct row *)b)->rec.used;
+
+	return (x > y) - (x < y);
+}
+
+static int load(struct local *l)
+{
+	struct rows rows = {0};
+	int r = index_load(l->index, load_row, &rows);
+
+	if (r == 0 && rows.n)
+		qsort(rows.row, rows.n, sizeof(*rows.row), compare_used);
+	for (size_t i = 0; r == 0 && i < rows.n; i++)
+		r = ledger_add(l->ledger, &rows.row[i].id, &rows.row[i].rec.stamp, true,
+			rows.row[i].rec.used);
+	free(rows.row);
+	return r;
+}
+
+/* ---- start after anything else: what the pool holds, right or not ---- */
+
+static int scanned(void *user, const struct chunkid *id, const struct pool_stamp *stamp)
+{
+	struct local *l = user;
+	int r = 0;
+
+	{
+		locked(&l->lock);
+		if (!ledger_has(l->ledger, id))
+			r = ledger_add(l->ledger, id, stamp, false, now_s());
+	}
+	evict(l);
+	return atomic_load(&l->stop) ? -ECANCELED : r;
+}
+
+static void *scan_main(void *arg)
+{
+	struct local *l = arg;
+	char count[UNITS_TEXT_MAX + 4];
+	uint64_t n;
+	int r = pool_scan(l->pool, scanned, l);
+
+	{
+		locked(&l->lock);
+		l->complete = r == 0;
+		n = ledger_count(l->ledger);
+	}
+	if (n)
+		log_info("%s was not closed cleanly: each of its %s chunks is checked on first use",
+			l->dir, units_format_count(n, count));
+	return NULL;
+}
+
+static int start(struct local *l, int cache_fd, struct smr_error *err)
+{
+	bool kept;
+	int r;
+
+	if ((r = pool_open(cache_fd, &l->pool, err)) < 0 ||
+		(r = index_open(cache_fd, &l->index, &kept, err)) < 0)
+		return r;
+	if (kept) {
+		r = load(l);
+		if (r < 0)
+			return error_set_errno(
+				err, r, "%s/index cannot be used; remove it", l->dir);
+		l->complete = true;
+		evict(l);
+		return 0;
+	}
+	r = -pthread_create(&l->scanner, NULL, scan_main, l);
+	l->scanning = r == 0;
+	return r;
+}
+
+int local_open(
+	int cache_fd, const struct local_options *opts, struct local **ret, struct smr_error *err)
+{
+	struct local *l = calloc(1, sizeof(*l));
+	int r = -ENOMEM;
+
+	if (!l)
+		return -ENOMEM;
+	l->opts = *opts;
+	pthread_mutex_init(&l->lock, NULL);
+	l->ledger = ledger_new();
+	l->dir = strdup(opts->dir);
+	if (l->ledger && l->dir)
+		r = start(l, cache_fd, err);
+	if (r < 0) {
+		local_close(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void local_close(struct local *l)
+{
+	struct scratch *memory;
+
+	if (!l)
+		return;
+	if (l->scanning) {
+		atomic_store(&l->stop, true);
+		pthread_join(l->scanner, NULL);
+	}
+	/* The mark says that pool and index agree on disk, so the pool must be there first. */
+	bool clean = l->complete && pool_sync(l->pool) == 0;
+	index_close(l->index, clean);
+	pool_close(l->pool);
+	ledger_free(l->ledger);
+	while ((memory = l->scratch)) {
+		l->scratch = memory->next;
+		free(memory);
+	}
+	pthread_mutex_destroy(&l->lock);
+	free(l->dir);
+	free(l);
+}

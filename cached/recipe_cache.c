@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "recipe_cache.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "../chunker/core/cleanup.h"
+#include "../chunker/core/fd.h"
+#include "../chunker/core/log.h"
+
+#define FILE_NAME_MAX (CHUNKID_HEX + sizeof(".recipe"))
+#define UNUSED_S      (30 * 24 * 3600)
+
+struct recipe_cache {
+	int dir_fd;
+};
+
+static void file_name(const struct chunkid *digest, char ret[FILE_NAME_MAX])
+{
+	char hex[CHUNKID_HEX + 1];
+
+	chunkid_format(digest, hex);
+	snprintf(ret, FILE_NAME_MAX, "%s.recipe", hex);
+}
+
+static void sweep(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	struct stat st;
+
+	if (!d) {
+		cleanup_closep(&fd);
+		return;
+	}
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.' &&
+			fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - UNUSED_S)
+			unlinkat(dir_fd, e->d_name, 0);
+	closedir(d);
+}
+
+int recipe_cache_open(int cache_fd, struct recipe_cache **ret, struct smr_error *err)
+{
+	auto_free struct recipe_cache *c = malloc(sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	r = fd_mkdirs(cache_fd, "recipes", 0700);
+	if (r < 0)
+		return error_set_errno(err, r, "cannot make recipes/ in the cache directory");
+	c->dir_fd = openat(cache_fd, "recipes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (c->dir_fd < 0)
+		return error_set_errno(err, -errno, "cannot open recipes/ in the cache directory");
+	sweep(c->dir_fd);
+	*ret = take_ptr(c);
+	return 0;
+}
+
+void recipe_cache_close(struct recipe_cache *c)
+{
+	if (!c)
+		return;
+	close(c->dir_fd);
+	free(c);
+}
+
+int recipe_cache_get(
+	const struct recipe_cache *c, const struct chunkid *digest, struct recipe **ret)
+{
+	char name[FILE_NAME_MAX];
+	struct recipe *recipe;
+
+	file_name(digest, name);
+	auto_close int fd = openat(c->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	struct buf bytes auto_with(buf_done);
+	buf_init(&bytes, RECIPE_FILE_MAX);
+	/* Copied, not mapped: a file that shrinks on a failing disk must not become a SIGBUS. */
+	int r = fd_read_file(c->dir_fd, name, &bytes);
+	if (r == 0)
+		r = recipe_from_bytes(bytes.data, bytes.len, &recipe, NULL);
+	if (r == 0 && !chunkid_equal(&recipe_info(recipe)->digest, digest)) {
+		recipe_free(recipe);
+		r = -EBADMSG;
+	}
+	if (r < 0) {
+		log_debug("%s in the cache is damaged and was removed", name);
+		unlinkat(c->dir_fd, name, 0);
+		return -ENOENT;
+	}
+	futimens(fd, NULL); /* in use: not to be swept */
+	*ret = recipe;
+	return 0;
+}
+
+int recipe_cache_put(const struct recipe_cache *c, const struct recipe *r)
+{
+	char name[FILE_NAME_MAX];
+	size_t n;
+	const void *bytes = recipe_bytes(r, &n);
+
+	file_name(&recipe_info(r)->digest, name);
+	return fd_replace_file(c->dir_fd, name, bytes, n, 0400);
+}
