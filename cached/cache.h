@@ -24,9 +24,10 @@ struct cache_store;
 
 /* One request for a chunk. Owned by the caller, alive until done(), which is called exactly once,
  * possibly before cache_get returns. On success `fd` is a read-only descriptor of chunk_size bytes
- * of verified pool form that now belongs to done(); otherwise it is -1 and `r` is -ENOENT   no
- * source has the chunk          -EBADMSG  every source has wrong bytes others    the source cannot
- * be reached now (store_error_is_transient) */
+ * of verified pool form that now belongs to done(); otherwise it is -1 and `r` is
+ *     -ENOENT   no source has the chunk
+ *     -EBADMSG  every source has wrong bytes
+ *     others    the source cannot be reached now (store_error_is_transient) */
 struct cache_get {
 	struct chunkid id;
 	uint32_t chunk_size;

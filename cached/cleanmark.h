@@ -4,12 +4,11 @@
  * no checksums and a torn file crashes its reader, so a file without a mark that fits it is not
  * opened.
  *
- *     mark = magic u8[8] "smrindex", u32 version = 1, u32 zero, u64 size, u64 inode, i64 ctime in
- * ns, u8[32] SHA-256
+ *     mark = u8[8] magic "smrindex", u32 version = 1, u32 zero,
+ *            u64 size, u64 inode, i64 ctime in ns, u8[32] SHA-256 of all of the data file
  *
- * all of the data file, little-endian. Inode and ctime tell a file that was copied or touched; the
- * hash what a disk did to it. The version is that of the records as well: another one is a mark
- * that does not fit.
+ * Little-endian. Inode and ctime tell a file that was copied or touched; the hash what a disk did
+ * to it. The version is that of the records as well: another one is a mark that does not fit.
  *
  * Any thread; one process at a time.
  */
@@ -18,13 +17,11 @@
 
 #include <stdbool.h>
 
-/* Is there a mark below `dir_fd`, and is `file` in the state it describes? Reads all of the file.
- */
+/* Is there a mark below `dir_fd`, and is `file` in the state it describes? Reads all of the file. */
 bool cleanmark_fits(int dir_fd, const char *file);
 /* Syncs `file` and then leaves a mark of it, durably. 0 or a negative errno. */
 int cleanmark_leave(int dir_fd, const char *file);
-/* Removes the mark, durably. 0, also when there is none, or a negative errno: it may still be
- * there. */
+/* Removes the mark, durably. 0, also when there is none, or a negative errno: it may still be there. */
 int cleanmark_remove(int dir_fd);
 
 #endif

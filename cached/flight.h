@@ -5,17 +5,17 @@
  * fails only when all are exhausted.
  *
  *     state    who moves it on                  to
- *     LOOKUP   a worker, looking in the pool    LANDED (found), FETCH (absent), LANDED (no source
- * left) FETCH    the store client's done()        STORE (body came), FETCH (next source), LANDED
- * (no source left) STORE    a worker: decode, verify, write  LANDED (right), FETCH (wrong: again,
- * or the next source) LANDED   the thread that landed it        freed, after it has answered the
- * waiters
+ *     LOOKUP   a worker, looking in the pool    LANDED (found), FETCH (absent), LANDED (none left)
+ *     FETCH    the store client's done()        STORE (body came), FETCH (next), LANDED (none left)
+ *     STORE    a worker: decode, verify, write  LANDED (right), FETCH (wrong: again, or the next)
+ *     LANDED   the thread that landed it        freed, after it has answered the waiters
  *
- *     invariant                                       LOOKUP  FETCH  STORE  LANDED
- *     in the table, new waiters join                  yes     yes    yes    no
- *     has at least one waiter                         yes     yes    yes    yes (taken by the
- * lander) exactly one thread or client owns the step      yes     yes    yes    yes `source` is
- * being asked or was asked last       no      yes    yes    - holds a body no      no     yes    no
+ *     invariant                                   LOOKUP  FETCH  STORE  LANDED
+ *     in the table, new waiters join              yes     yes    yes    no
+ *     has at least one waiter                     yes     yes    yes    no (the lander took them)
+ *     one thread or one client owns the step      yes     yes    yes    yes
+ *     `source` is being asked or was asked last   no      yes    yes    -
+ *     holds a body                                no      no     yes    no
  *
  * Pure: no I/O, no clock. The engine's lock is held for every call.
  */

@@ -220,51 +220,11 @@ void local_counters(struct local *l, struct cache_counters *ret)
 
 /* ---- start: the ledger as it was at the last clean stop ---- */
 
-struct row {
-	struct chunkid id;
-	struct index_record rec;
-};
-
-struct rows {
-	struct row *row;
-	size_t n, cap;
-};
-
-static int load_row(void *user, const struct chunkid *id, const struct index_record *rec)
+static int loaded(void *user, const struct chunkid *id, const struct index_record *rec)
 {
-	struct rows *rows = user;
+	struct local *l = user;
 
-	if (rows->n == rows->cap) {
-		size_t cap = rows->cap ? 2 * rows->cap : 1024;
-		struct row *grown = reallocarray(rows->row, cap, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		rows->row = grown;
-		rows->cap = cap;
-	}
-	rows->row[rows->n++] = (struct row){.id = *id, .rec = *rec};
-	return 0;
-}
-
-static int compare_used(const void *a, const void *b)
-{
-	uint64_t x = ((const struct row *)a)->rec.used, y = ((const struct row *)b)->rec.used;
-
-	return (x > y) - (x < y);
-}
-
-static int load(struct local *l)
-{
-	struct rows rows = {0};
-	int r = index_load(l->index, load_row, &rows);
-
-	if (r == 0 && rows.n)
-		qsort(rows.row, rows.n, sizeof(*rows.row), compare_used);
-	for (size_t i = 0; r == 0 && i < rows.n; i++)
-		r = ledger_add(l->ledger, &rows.row[i].id, &rows.row[i].rec.stamp, true,
-			rows.row[i].rec.used);
-	free(rows.row);
-	return r;
+	return ledger_add(l->ledger, id, &rec->stamp, true, rec->used);
 }
 
 /* ---- start after anything else: what the pool holds, right or not ---- */
@@ -301,19 +261,30 @@ static void *scan_main(void *arg)
 	return NULL;
 }
 
+/* *ret_kept: the ledger is what the index says; otherwise the index is empty and the pool must be scanned. */
+static int open_index(struct local *l, int cache_fd, bool *ret_kept, struct smr_error *err)
+{
+	int r = index_open(cache_fd, &l->index, ret_kept, err);
+
+	if (r < 0 || !*ret_kept || index_load(l->index, loaded, l) == 0)
+		return r;
+	/* A record that makes no sense: none of them is to be trusted. */
+	index_close(take_ptr(l->index), false);
+	ledger_free(l->ledger);
+	l->ledger = ledger_new();
+	*ret_kept = false;
+	return l->ledger ? index_open(cache_fd, &l->index, ret_kept, err) : -ENOMEM;
+}
+
 static int start(struct local *l, int cache_fd, struct smr_error *err)
 {
 	bool kept;
 	int r;
 
 	if ((r = pool_open(cache_fd, &l->pool, err)) < 0 ||
-		(r = index_open(cache_fd, &l->index, &kept, err)) < 0)
+		(r = open_index(l, cache_fd, &kept, err)) < 0)
 		return r;
 	if (kept) {
-		r = load(l);
-		if (r < 0)
-			return error_set_errno(
-				err, r, "%s/index cannot be used; remove it", l->dir);
 		l->complete = true;
 		evict(l);
 		return 0;
