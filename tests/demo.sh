@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The whole way once, for somebody who has never seen it: a Debian root file system becomes a disk image, the image becomes
+# chunks, a web server serves them, smrfs mounts them, and a program runs from the mount. ./dev demo builds and starts it.
+#
+# usage: demo.sh BUILD-DIRECTORY      needs no root (then fuse2fs takes the place of the loop device)
+. "$(dirname "$0")/system/functions.sh"
+
+build=$(realpath "${1:?usage: demo.sh BUILD-DIRECTORY}")
+PATH=$build/chunker/cmd:$build/fs:$PATH
+name=debian_12
+bold='' dim='' off=''
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
+	bold=$'\033[1m' dim=$'\033[2m' off=$'\033[0m'
+fi
+
+step()
+{
+	printf '\n%s%s%s\n' "$bold" "$1" "$off"
+	shift
+	[ $# -eq 0 ] || printf '%s\n' "$@"
+}
+
+# show COMMAND ARG...: as one would type it.
+show()
+{
+	local text
+	text=$(printf '%s ' "$@")
+	printf '%s    $ %s%s\n' "$dim" "${text% }" "$off"
+	"$@"
+}
+
+human()
+{
+	numfmt --to=si --suffix=B --format=%.1f "$1" | sed 's/\([0-9]\)\([kKMGTB]\)/\1 \2/; s/ K/ k/'
+}
+
+# Run from inside of the mounted system, so nothing of this machine takes part.
+in_image()
+{
+	if [ "$(id -u)" -eq 0 ]; then
+		chroot "$@"
+	elif unshare -r true 2> /dev/null; then
+		unshare -r chroot "$@"
+	else
+		local root=$1 program=$2 loader
+		shift 2
+		loader=$(echo "$root"/lib64/ld-linux-*.so.*)
+		PYTHONHOME=$root/usr "$loader" --library-path "$root/lib/$(uname -m)-linux-gnu" \
+			"$root/usr/bin/$program" "$@"
+	fi
+}
+
+mount_store()
+{
+	show smrfs "$nginx_url" mnt -o cache=cache
+	cleanup_fn unmount_quietly "$work/mnt"
+}
+
+mount_image()
+{
+	local image=mnt/$name.img
+	mkdir -p root
+	if [ "$(id -u)" -eq 0 ] && losetup -f > /dev/null 2>&1; then
+		printf '%s    $ losetup -r -f --show --direct-io=on %s%s\n' "$dim" "$image" "$off"
+		attach_loop "$work/$image"
+		echo "$loop"
+		show mount -o ro,noload "$loop" root
+	else
+		show fuse2fs -o ro "$image" root
+	fi
+	cleanup_fn unmount_quietly "$work/root"
+}
+
+unmount_quietly()
+{
+	is_mounted "$1" || return 0
+	unmount "$1" 2> /dev/null || umount -l "$1" 2> /dev/null || fusermount3 -u -z "$1" 2> /dev/null
+}
+
+# The daemon ends a moment after its mount; the next one takes over the cache then.
+unmount_all()
+{
+	show unmount root
+	[ -z "${loop-}" ] || detach_loop "$loop" "$work/mnt/$name.img"
+	show unmount mnt
+}
+
+fetched()
+{
+	printf '    fetched: %s in %s requests\n' "$(human "$(nginx_bytes)")" "$(nginx_requests)"
+}
+
+run_programs()
+{
+	# shellcheck disable=SC2016  # Perl's own variables
+	show in_image root perl -e 'print "    hello from perl ", $^V, "\n"'
+	show in_image root python3 -c 'import sys; print("    hello from python", sys.version.split()[0])'
+}
+
+requires_fuse
+start=$(now_ms)
+cd "$work"
+umask 022
+
+step "1. A root file system" "Debian's smallest, with python3, made of this machine's own packages (kept in .cache/)."
+make_rootfs
+printf '    %s: %s, %s files\n' "${rootfs##*/}" "$(human "$(du -sb "$rootfs" | cut -f1)")" \
+	"$(find "$rootfs" -type f | wc -l)"
+
+step "2. A disk image" "One ext4 file system, as a virtual machine would boot from."
+make_image "$rootfs" $name.img
+image_size=$(stat -c %s $name.img)
+ls -lsh $name.img | sed 's/^/    /'
+
+step "3. Chunks" "The image is cut into pieces of 512 KiB. Each is compressed and stored under its SHA-256."
+show smr -s store chunk $name.img
+show smr -s store ls
+rm $name.img
+store_size=$(du -sb store | cut -f1)
+
+step "4. A web server" "Any will do: the store is just files. Here it is nginx, on this machine."
+start_nginx store
+printf '    %s serves %s\n' "$nginx_url" "$(human "$store_size")"
+
+step "5. Mount the store" "Nothing was downloaded yet, and there is the image again, in its full size:"
+mkdir -p mnt
+mount_store
+show ls -lsh mnt
+fetched
+
+step "6. Mount the image" "The kernel reads a few blocks of it; only the chunks that hold them are fetched."
+mount_image
+fetched
+
+step "7. Run programs from it"
+run_programs
+fetched
+first=$(nginx_bytes)
+
+step "8. Once more, from the cache" "Everything is unmounted and mounted again. What was fetched once is local now."
+unmount_all
+mount_store
+mount_image
+run_programs
+again=$(($(nginx_bytes) - first))
+unmount_all
+
+step "What happened"
+printf '    the image              %10s\n' "$(human "$image_size")"
+printf '    its chunks, compressed %10s\n' "$(human "$store_size")"
+printf '    fetched to run         %10s   (%s %% of the chunks)\n' "$(human "$first")" $((first * 100 / store_size))
+printf '    fetched the next time  %10s   (the list of images, to see what is new)\n' "$(human "$again")"
+printf '    cache on disk          %10s\n' "$(human "$(du -sB1 cache | cut -f1)")"
+printf '    time                   %8s.%s s   (the demo without building)\n' $((($(now_ms) - start) / 1000)) \
+	$((($(now_ms) - start) % 1000 / 100))
+printf '\nEverything is cleaned up. README.md says how to use it for real.\n'
