@@ -111,7 +111,7 @@ printf '    %s: %s, %s files\n' "${rootfs##*/}" "$(human "$(du -sb "$rootfs" | c
 step "2. A disk image" "One ext4 file system, as a virtual machine would boot from."
 make_image "$rootfs" $name.img
 image_size=$(stat -c %s $name.img)
-ls -lsh $name.img | sed 's/^/    /'
+show ls -lsh $name.img
 
 step "3. Chunks" "The image is cut into pieces of 512 KiB. Each is compressed and stored under its SHA-256."
 show smr -s store chunk $name.img
