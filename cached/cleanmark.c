@@ -9,17 +9,12 @@
 #include "../chunker/core/chunkid.h"
 #include "../chunker/core/cleanup.h"
 #include "../chunker/core/fd.h"
+#include "../chunker/core/le.h"
 
 #define NAME    "clean"
 #define MAGIC   "smrindex"
 #define VERSION 1
 #define BYTES   72
-
-static void put_le(uint8_t *at, uint64_t v, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		at[i] = (uint8_t)(v >> (8 * i));
-}
 
 static int hash_file(int fd, uint64_t size, struct chunkid *ret)
 {
@@ -62,12 +57,12 @@ static int describe(int dir_fd, const char *file, bool sync, uint8_t ret[BYTES])
 	if (r < 0)
 		return r;
 	memcpy(ret, MAGIC, 8);
-	put_le(ret + 8, VERSION, 4);
-	put_le(ret + 12, 0, 4);
-	put_le(ret + 16, (uint64_t)st.st_size, 8);
-	put_le(ret + 24, st.st_ino, 8);
-	put_le(ret + 32, (uint64_t)((int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec),
-		8);
+	le_put32(ret + 8, VERSION);
+	le_put32(ret + 12, 0);
+	le_put64(ret + 16, (uint64_t)st.st_size);
+	le_put64(ret + 24, st.st_ino);
+	le_put64(
+		ret + 32, (uint64_t)((int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec));
 	memcpy(ret + 40, hash.b, CHUNKID_BYTES);
 	return 0;
 }

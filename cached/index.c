@@ -11,6 +11,7 @@
 
 #include "../chunker/core/cleanup.h"
 #include "../chunker/core/clock.h"
+#include "../chunker/core/le.h"
 #include "../chunker/core/log.h"
 #include "cleanmark.h"
 
@@ -31,6 +32,8 @@
 /* Queued changes, 72 bytes each, before the recording stops: a disk that far behind is as good as
  * full. */
 #define QUEUE_MAX (1u << 19)
+/* A longer queue was a burst; its memory is given back. */
+#define QUEUE_KEEP 4096
 
 struct change {
 	struct chunkid id;
@@ -77,37 +80,22 @@ static int from_mdb(int rc)
 
 /* ---- records ---- */
 
-static void put_le(uint8_t *at, uint64_t v, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		at[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *at, unsigned n)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		v |= (uint64_t)at[i] << (8 * i);
-	return v;
-}
-
 static void encode(const struct index_record *rec, uint8_t ret[VALUE_BYTES])
 {
-	put_le(ret, rec->stamp.ino, 8);
-	put_le(ret + 8, (uint64_t)rec->stamp.ctime_ns, 8);
-	put_le(ret + 16, rec->stamp.size, 4);
-	put_le(ret + 20, rec->stamp.bytes, 4);
-	put_le(ret + 24, rec->used, 8);
+	le_put64(ret, rec->stamp.ino);
+	le_put64(ret + 8, (uint64_t)rec->stamp.ctime_ns);
+	le_put32(ret + 16, rec->stamp.size);
+	le_put32(ret + 20, rec->stamp.bytes);
+	le_put64(ret + 24, rec->used);
 }
 
-static void decode(const uint8_t at[VALUE_BYTES], struct index_record *ret)
+static void decode(const uint8_t *at, struct index_record *ret)
 {
-	ret->stamp.ino = get_le(at, 8);
-	ret->stamp.ctime_ns = (int64_t)get_le(at + 8, 8);
-	ret->stamp.size = (uint32_t)get_le(at + 16, 4);
-	ret->stamp.bytes = (uint32_t)get_le(at + 20, 4);
-	ret->used = get_le(at + 24, 8);
+	ret->stamp.ino = le_get64(at);
+	ret->stamp.ctime_ns = (int64_t)le_get64(at + 8);
+	ret->stamp.size = le_get32(at + 16);
+	ret->stamp.bytes = le_get32(at + 20);
+	ret->used = le_get64(at + 24);
 }
 
 /* ---- opening ---- */
@@ -120,7 +108,7 @@ static int open_env(struct index *x)
 {
 	MDB_txn *txn = NULL;
 	char path[64];
-	int rc;
+	int rc, fd;
 
 	rc = mdb_env_create(&x->env);
 	if (rc)
@@ -130,6 +118,9 @@ static int open_env(struct index *x)
 	rc = mdb_env_set_mapsize(x->env, MAP_BYTES);
 	if (!rc)
 		rc = mdb_env_open(x->env, path, ENV_FLAGS, 0600);
+	/* LMDB 0.9.24 leaves this one of its two to every child. */
+	if (!rc && mdb_env_get_fd(x->env, &fd) == 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	if (!rc)
 		rc = mdb_txn_begin(x->env, NULL, MDB_RDONLY, &txn);
 	if (!rc)
@@ -240,10 +231,11 @@ static void *writer_main(void *arg)
 	pthread_mutex_lock(&x->lock);
 	for (;;) {
 		struct queue taken;
-		bool failed = x->failed;
+		bool failed;
 		int r = 0;
 
 		wait_for_changes(x);
+		failed = x->failed;
 		if (!x->queue.n && x->stop)
 			break;
 		taken = x->queue;
@@ -254,12 +246,16 @@ static void *writer_main(void *arg)
 			r = write_changes(x, taken.changes, taken.n);
 		if (r < 0)
 			log_debug("index: recording stops: %s", error_text(NULL, r));
-		batch = taken;
 		pthread_mutex_lock(&x->lock);
 		if (r < 0)
 			x->failed = true;
 		x->written += taken.n;
 		pthread_cond_broadcast(&x->idle);
+		batch = taken;
+		if (batch.capacity > QUEUE_KEEP) {
+			free(batch.changes);
+			batch = (struct queue){0};
+		}
 	}
 	pthread_mutex_unlock(&x->lock);
 	free(batch.changes);
@@ -387,7 +383,7 @@ int index_load(struct index *x,
 		mdb_cursor_close(cursor);
 	}
 	mdb_txn_abort(txn);
-	if (r < 0)
+	if (r < 0 || n == 0)
 		return r;
 	qsort(list, n, sizeof(*list), compare_used);
 	for (size_t i = 0; r == 0 && i < n; i++)
