@@ -155,6 +155,9 @@ static int check_sections(const uint8_t *p, struct header *h, struct smr_error *
 	h->config_len = (size_t)config_len;
 	h->source_len = source_len;
 	h->at = recipe_layout(name_len, h->info.n_chunks, config_len, source_len);
+	h->info.table_offset = h->at.table;
+	h->info.source_offset = h->at.source;
+	h->info.source_len = source_len;
 	int r = check_offset(p, RECIPE_AT_NAME, h->at.name, "name", err);
 	if (r == 0)
 		r = check_offset(p, RECIPE_AT_TABLE, h->at.table, "table", err);

@@ -61,6 +61,9 @@ struct recipe_info {
 	uint64_t meta_end;              /* metadata region, bytes; 0 = not known */
 	uint64_t n_chunks;              /* stored (non-zero) chunks */
 	struct chunkid manifest_digest; /* zeros = none */
+	uint64_t table_offset;          /* bytes into the recipe; listings read only parts of one */
+	uint64_t source_offset;
+	uint32_t source_len;
 };
 
 struct recipe_entry {
