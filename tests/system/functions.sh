@@ -250,6 +250,7 @@ start_nginx()
 	die "nginx does not start (tried $try times)"
 }
 
+# shellcheck disable=SC2120  # the argument is optional
 # nginx_requests [REGEX]: how many requests for matching paths were answered; nginx_bytes: with how many bytes.
 nginx_requests()
 {
