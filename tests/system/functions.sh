@@ -420,17 +420,15 @@ make_rootfs()
 	rootfs=$("$top/tests/rootfs.sh") || die "no root file system"
 }
 
-# make_image TREE FILE [SIZE-IN-MIB]: ext4 with the tree in it, the same bytes for the same tree. Without a size, a
-# fifth and 32 MiB are free.
+# make_image TREE FILE [SIZE-IN-MIB]: ext4 with the tree in it. Without a size, a fifth and 32 MiB are free.
 make_image()
 {
 	local tree=$1 file=$2 mib=${3-}
 	[ -n "$mib" ] || mib=$(($(du -sm --apparent-size "$tree" | cut -f1) * 6 / 5 + 32))
 	rm -f "$file"
+	truncate -s "${mib}M" "$file"
 	mke2fs -q -t ext4 -b 4096 -m 0 -O ^has_journal,^resize_inode,^metadata_csum -L smr \
-		-U 5d1c0f4e-6d0e-4c5a-9b5f-3e2f6a7b8c9d \
-		-E hash_seed=0b6a1c52-1f6e-4b0e-8a55-7d2c4e9f1a30,lazy_itable_init=0,nodiscard \
-		-d "$tree" "$file" "${mib}M"
+		-E lazy_itable_init=0,nodiscard -d "$tree" "$file"
 }
 
 # attach_loop FILE: read-only, direct I/O. Sets loop.
