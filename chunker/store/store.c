@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dir.h"
 #include "gate.h"
+#include "http.h"
 #include "tree.h"
 
 /* ---- opening ---- */
@@ -28,6 +30,15 @@ static int open_dir(const char *url, const char *path, const struct store_option
 	return r < 0 ? r : tree_new(b, url, ret);
 }
 
+static int open_http(const char *url, const struct store_options *opts, struct store **ret,
+	struct smr_error *err)
+{
+	struct bucket *b;
+	int r = http_open(url, opts, &b, err);
+
+	return r < 0 ? r : tree_new(b, b->url, ret);
+}
+
 /* The scheme of "SCHEME:REST" or "SCHEME://REST", else 0: paths may contain colons too, but seldom
  * before a slash. */
 static size_t scheme_len(const char *url)
@@ -46,6 +57,8 @@ int store_open(const char *url, const struct store_options *opts, struct store *
 		opts = &defaults;
 	if (strncmp(url, "dir:", 4) == 0 && url[4])
 		return open_dir(url, url + 4, opts, ret, err);
+	if (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0)
+		return open_http(url, opts, ret, err);
 	if (scheme_len(url))
 		return error_set(err, -EINVAL,
 			"%.*s: no such kind of store; it is a path, dir:PATH, http://... or "
