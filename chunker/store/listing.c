@@ -33,6 +33,18 @@ int listing_add(struct store_list *l, const struct store_image *img)
 	return 0;
 }
 
+int listing_add_damaged(struct store_list *l, const char *name)
+{
+	char(*more)[NAME_LEN_MAX + 1] =
+		reallocarray(l->damaged, l->n_damaged + 1, sizeof(*l->damaged));
+
+	if (!more)
+		return -ENOMEM;
+	l->damaged = more;
+	strcpy(l->damaged[l->n_damaged++], name);
+	return 0;
+}
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(((const struct store_image *)a)->name, ((const struct store_image *)b)->name);
@@ -57,6 +69,11 @@ int listing_merge(struct store_list *l, const struct store_list *more)
 			return r;
 	}
 	listing_sort(l);
+	for (size_t i = 0; i < more->n_damaged; i++) {
+		int r = listing_add_damaged(l, more->damaged[i]);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 

@@ -24,8 +24,10 @@ int listing_format(const struct store_list *l, struct buf *out);
 
 /* -ENOMEM. */
 int listing_add(struct store_list *l, const struct store_image *img);
+/* Notes a name as damaged. -ENOMEM. */
+int listing_add_damaged(struct store_list *l, const char *name);
 void listing_sort(struct store_list *l);
-/* Adds to `l` the images of `more` whose names are not in `l`; both sorted, `l` is again
+/* Adds to `l` the images of `more` whose names are not in `l`, and its damaged ones; both sorted, `l` is again
  * afterwards. -ENOMEM. */
 int listing_merge(struct store_list *l, const struct store_list *more);
 /* Copies a reference for display: cut to fit between two characters, what a terminal would act on

@@ -128,7 +128,7 @@ static int scan_file(int dir, const char *file, struct store_list *l)
 		return r; /* not the recipe's fault */
 	if (r < 0) {
 		log_debug("%s left out of the list: %s", file, error_text(&err, r));
-		return 1;
+		return r == -ENOENT ? 1 : listing_add_damaged(l, name);
 	}
 	return listing_add(l, &img);
 }

@@ -132,6 +132,7 @@ int store_list(struct store *s, char list_tag[128], struct store_list *ret, stru
 void store_list_done(struct store_list *l)
 {
 	free(l->images);
+	free(l->damaged);
 	*l = (struct store_list){0};
 }
 

@@ -78,6 +78,10 @@ struct store_image {
 struct store_list {
 	struct store_image *images; /* sorted by name */
 	size_t n;
+	/* Names whose recipes were left out as damaged, for whoever looks for damage; only where listing reads
+	 * the recipes themselves. */
+	char (*damaged)[NAME_LEN_MAX + 1];
+	size_t n_damaged;
 };
 
 /* -EOPNOTSUPP: cannot list (a flat store over http); recipes can still be fetched by name. A
