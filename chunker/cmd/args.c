@@ -153,6 +153,9 @@ int args_parse(
 		args_help(c);
 		return 0;
 	}
+	if (!c->store_url)
+		return args_usage(c, "no store is given: use -s STORE, set SMR_STORE, or put "
+				     "`store = STORE` into /etc/smr.conf");
 	int n = argc - optind;
 	if (n < min)
 		return args_usage(c, "%s is missing", c->verb->operands);

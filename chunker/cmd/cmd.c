@@ -10,10 +10,6 @@
 int cmd_open_store(const struct cmd *c, bool create, uint32_t chunk_size, struct store **ret,
 	struct smr_error *err)
 {
-	if (!c->store_url)
-		return error_set(err, -EINVAL,
-			"no store is given: use -s STORE, set SMR_STORE, or put `store = STORE` "
-			"into /etc/smr.conf");
 	struct store_options opts = {
 		.create = create,
 		.chunk_size = chunk_size,

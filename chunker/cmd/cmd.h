@@ -37,7 +37,7 @@ struct cmd_verb {
 struct cmd {
 	const struct cmd_verb *verb; /* NULL while main reads the options before it */
 	const struct config *config; /* NULL: could not be read, and only help is wanted */
-	const char *store_url;       /* NULL: none was given and none is configured */
+	const char *store_url; /* NULL: none was given and none is configured; not in a verb */
 	bool quiet, json, insecure, help, show_version;
 };
 
@@ -45,7 +45,7 @@ extern const struct cmd_verb cmd_cat, cmd_chunk, cmd_diff, cmd_import, cmd_info,
 	cmd_verify;
 
 /* Opens the store of the invocation; `create` makes a directory store where there is none, for
- * chunks of `chunk_size` (0: default). -EINVAL also when there is no store to open. */
+ * chunks of `chunk_size` (0: default). */
 int cmd_open_store(const struct cmd *c, bool create, uint32_t chunk_size, struct store **ret,
 	struct smr_error *err);
 

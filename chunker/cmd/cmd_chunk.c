@@ -57,7 +57,7 @@ static int choose_chunk_size(const struct cmd *c, uint64_t asked, uint32_t of_st
 		return r;
 	if (!codec_chunk_size_valid(size))
 		return error_set(err, -EINVAL,
-			"the chunk size must be a power of two from 64K to 4M, not %llu",
+			"chunk_size is %llu bytes, not a power of two from 64K to 4M",
 			(unsigned long long)size);
 	*ret = (uint32_t)size;
 	return 0;
@@ -186,6 +186,9 @@ static int run(struct cmd *c, int argc, char **argv)
 		return code;
 	if (v.name && !name_valid(v.name))
 		return args_usage(c, "--name: '%s' cannot be the name of an image", v.name);
+
+	if (v.chunk_size && !codec_chunk_size_valid(v.chunk_size))
+		return args_usage(c, "--chunk-size: a power of two from 64K to 4M");
 
 	int r = fill_in(c, &v, &err);
 	if (r == 0 && v.name)

@@ -22,11 +22,15 @@ static const struct args_option options[] = {
 	ARGS_END,
 };
 
-/* The images to remove. They are all opened first, so that a name that is not there removes
- * nothing. */
+struct target {
+	char name[NAME_LEN_MAX + 1];
+	struct recipe *recipe; /* NULL: damaged; it can be removed all the same */
+};
+
+/* The images to remove. They are all opened first, so that a name that is not there removes nothing. */
 struct removal {
 	struct store *store;
-	struct recipe **recipes;
+	struct target *targets;
 	size_t n;
 	bool counted; /* `orphans` is known */
 	struct refs_own orphans;
@@ -35,27 +39,36 @@ struct removal {
 static bool is_listed(const struct removal *m, const char *name)
 {
 	for (size_t i = 0; i < m->n; i++)
-		if (strcmp(recipe_info(m->recipes[i])->name, name) == 0)
+		if (strcmp(m->targets[i].name, name) == 0)
 			return true;
 	return false;
 }
 
+static int open_target(struct removal *m, const char *arg, struct smr_error *err)
+{
+	struct target *t = &m->targets[m->n];
+	struct chunkid pin;
+	bool pinned;
+	int r = name_parse_pinned(arg, t->name, &pin, &pinned, err);
+	if (r < 0 || is_listed(m, t->name))
+		return r;
+	r = cmd_open_image(m->store, arg, &t->recipe, err);
+	if (r == -EBADMSG && !pinned)
+		r = 0;
+	if (r == 0)
+		m->n++;
+	return r;
+}
+
 static int open_all(struct removal *m, const struct args *args, struct smr_error *err)
 {
-	m->recipes = calloc((size_t)args->n_operands, sizeof(*m->recipes));
-	if (!m->recipes)
+	int r = 0;
+	m->targets = calloc((size_t)args->n_operands, sizeof(*m->targets));
+	if (!m->targets)
 		return -ENOMEM;
-	for (int i = 0; i < args->n_operands; i++) {
-		struct recipe *recipe = NULL;
-		int r = cmd_open_image(m->store, args->operand[i], &recipe, err);
-		if (r < 0)
-			return r;
-		if (is_listed(m, recipe_info(recipe)->name))
-			recipe_free(recipe); /* named twice */
-		else
-			m->recipes[m->n++] = recipe;
-	}
-	return 0;
+	for (int i = 0; i < args->n_operands && r == 0; i++)
+		r = open_target(m, args->operand[i], err);
+	return r;
 }
 
 /* Chunks that only the images to remove have: all of those are one owner. */
@@ -77,14 +90,17 @@ static int count_orphans(struct removal *m, struct smr_error *err)
 	struct refs *refs = refs_new();
 	auto_free struct refs_own *own = calloc(n + 1, sizeof(*own));
 	r = refs && own ? refs_add_list(refs, m->store, &list, err) : -ENOMEM;
-	for (size_t i = 0; i < m->n && r == 0; i++)
-		r = refs_add(refs, m->recipes[i], n);
+	m->counted = true;
+	for (size_t i = 0; i < m->n && r == 0; i++) {
+		if (m->targets[i].recipe)
+			r = refs_add(refs, m->targets[i].recipe, n);
+		else
+			m->counted = false; /* nobody knows what it referred to */
+	}
 	if (r == 0)
 		r = refs_own(refs, m->store, own, n + 1, err);
-	if (r == 0) {
+	if (r == 0)
 		m->orphans = own[n];
-		m->counted = true;
-	}
 	refs_free(refs);
 	list.n = all;
 	store_list_done(&list);
@@ -95,10 +111,11 @@ static int print_json(const struct removal *m, bool dry_run)
 {
 	json_t *images = json_array();
 	for (size_t i = 0; i < m->n && images; i++) {
-		const struct recipe_info *info = recipe_info(m->recipes[i]);
-		if (json_array_append_new(
-			    images, json_pack("{s:s, s:o}", "name", info->name, "digest",
-					    output_json_id(&info->digest))) < 0) {
+		const struct target *t = &m->targets[i];
+		json_t *digest =
+			t->recipe ? output_json_id(&recipe_info(t->recipe)->digest) : json_null();
+		if (json_array_append_new(images,
+			    json_pack("{s:s, s:o}", "name", t->name, "digest", digest)) < 0) {
 			json_decref(images);
 			images = NULL;
 		}
@@ -112,10 +129,16 @@ static int print_json(const struct removal *m, bool dry_run)
 static void print_text(const struct removal *m, bool dry_run)
 {
 	char n[UNITS_TEXT_MAX + 4], size[UNITS_TEXT_MAX], digest[OUTPUT_DIGEST_MAX];
+	const char *what = dry_run ? "would remove" : "removed";
 	for (size_t i = 0; i < m->n; i++) {
-		const struct recipe_info *info = recipe_info(m->recipes[i]);
-		printf("%s %s@%s, an image of %s\n", dry_run ? "would remove" : "removed",
-			info->name, output_short_digest(&info->digest, digest),
+		const struct target *t = &m->targets[i];
+		if (!t->recipe) {
+			printf("%s %s, a damaged recipe\n", what, t->name);
+			continue;
+		}
+		const struct recipe_info *info = recipe_info(t->recipe);
+		printf("%s %s@%s, an image of %s\n", what, t->name,
+			output_short_digest(&info->digest, digest),
 			units_format_size(info->image_size, size));
 	}
 	if (m->counted && m->orphans.chunks > 0)
@@ -139,14 +162,14 @@ static int rm(
 	if (r == 0)
 		r = count_orphans(&m, err);
 	for (size_t i = 0; i < m.n && r == 0 && !v->dry_run; i++)
-		r = store_remove_recipe(m.store, recipe_info(m.recipes[i])->name, err);
+		r = store_remove_recipe(m.store, m.targets[i].name, err);
 	if (r == 0 && c->json)
 		r = print_json(&m, v->dry_run);
 	else if (r == 0 && !c->quiet)
 		print_text(&m, v->dry_run);
 	for (size_t i = 0; i < m.n; i++)
-		recipe_free(m.recipes[i]);
-	free(m.recipes);
+		recipe_free(m.targets[i].recipe);
+	free(m.targets);
 	store_free(m.store);
 	return r;
 }

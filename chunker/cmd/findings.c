@@ -75,6 +75,11 @@ int findings_add_all(struct findings *f, struct smr_error *err)
 		if (r == -ENOENT) /* removed since the list was made */
 			r = 0;
 	}
+	for (size_t i = 0; i < list.n_damaged && r == 0; i++) {
+		r = findings_add(f, list.damaged[i], err);
+		if (r == -ENOENT)
+			r = 0;
+	}
 	store_list_done(&list);
 	f->every = true;
 	return r;
@@ -151,6 +156,10 @@ static void print_image(const struct findings *f, const struct finding *image)
 static void print_verdict(const struct findings *f)
 {
 	char chunks[UNITS_TEXT_MAX + 4], images[UNITS_TEXT_MAX + 4], size[UNITS_TEXT_MAX];
+	if (f->n == 0) {
+		printf("no images\n");
+		return;
+	}
 	printf("%s image%s, %s chunks, %s: %s\n", units_format_count(f->n, images),
 		f->n == 1 ? "" : "s", units_format_count(f->totals.chunks, chunks),
 		units_format_size(f->totals.wire_bytes, size),
@@ -181,10 +190,10 @@ void findings_print(const struct findings *f, bool quiet)
 	if (f->every && !quiet)
 		print_unreferenced(f);
 	if (bad > 0)
-		log_error(
-			"%zu of %zu image%s %s damaged; `smr chunk --repair` the disk image again, "
-			"or take the chunks from a store that has them",
-			bad, f->n, f->n == 1 ? "" : "s", bad == 1 ? "is" : "are");
+		log_error("%zu of %zu image%s %s damaged; `smr chunk --repair` with %s disk image "
+			  "puts back what is not as it should be",
+			bad, f->n, f->n == 1 ? "" : "s", bad == 1 ? "is" : "are",
+			bad == 1 ? "its" : "each");
 }
 
 static json_t *chunks_json(const struct findings *f, const struct finding *image)

@@ -33,8 +33,13 @@ struct progress {
 	bool stopping;
 };
 
-static void format_bar(
-	const struct progress_state *s, unsigned width, bool utf8, char *ret, size_t size)
+/* What one drawing of the line shows. */
+struct line {
+	const char *label;
+	uint64_t done, total, bytes, elapsed_ns;
+};
+
+static void format_bar(const struct line *s, unsigned width, bool utf8, char *ret, size_t size)
 {
 	uint64_t done = s->done < s->total ? s->done : s->total;
 	unsigned full = (unsigned)((double)done / (double)s->total * width);
@@ -45,8 +50,8 @@ static void format_bar(
 	}
 }
 
-void progress_format(
-	const struct progress_state *s, unsigned columns, bool utf8, char *ret, unsigned size)
+/* The line for a terminal of so many columns, without colour. Narrow ones lose the bar first, then the rate, then the label. */
+static void format_line(const struct line *s, unsigned columns, bool utf8, char *ret, unsigned size)
 {
 	char amount[UNITS_TEXT_MAX], rate[UNITS_TEXT_MAX], bar[BAR_MAX * 3 + 4] = "";
 	double seconds = (double)s->elapsed_ns / CLOCK_NS_PER_S;
@@ -82,7 +87,7 @@ static unsigned terminal_columns(void)
 
 static void draw(struct progress *p, uint64_t now)
 {
-	struct progress_state s = {
+	struct line s = {
 		.label = p->label,
 		.done = atomic_load_explicit(&p->done, memory_order_relaxed),
 		.total = p->total,
@@ -90,7 +95,7 @@ static void draw(struct progress *p, uint64_t now)
 		.elapsed_ns = now - p->started_ns,
 	};
 	char text[LINE_BYTES], line[LINE_BYTES + 32];
-	progress_format(&s, terminal_columns(), p->utf8, text, sizeof(text));
+	format_line(&s, terminal_columns(), p->utf8, text, sizeof(text));
 	int n = snprintf(line, sizeof(line), "\r%s%s%s\033[K", p->colour ? "\033[36m" : "", text,
 		p->colour ? "\033[0m" : "");
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)

@@ -26,14 +26,4 @@ void progress_reach(struct progress *p, uint64_t done, uint64_t bytes);
 /* Clears the line and frees. */
 void progress_stop(struct progress *p);
 
-/* The line for a terminal of `columns`, without colour; for tests. `utf8`: may use block
- * characters. Narrow terminals lose the bar first, then the rate, then the label. `ret` holds
- * `size` bytes. */
-struct progress_state {
-	const char *label;
-	uint64_t done, total, bytes, elapsed_ns;
-};
-void progress_format(
-	const struct progress_state *s, unsigned columns, bool utf8, char *ret, unsigned size);
-
 #endif
