@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../chunker/core/cleanup.h"
+#include "../chunker/core/config.h"
+#include "../chunker/core/log.h"
+#include "../chunker/core/units.h"
+#include "daemon.h"
+#include "options.h"
+
+#define EXIT_USAGE 2
+
+/* Well below the size of a huge page, which the kernel would otherwise put under each thread's stack. */
+#define STACK_BYTES (512u << 10)
+
+static const char help[] =
+	"usage: smrfs STORE MOUNTPOINT [-f] [-d] [-o OPTION[,OPTION...]]\n"
+	"\n"
+	"Shows each image NAME of STORE as a read-only file NAME.img, fetching only what is read.\n"
+	"STORE is a directory or a URL (http, https). To unmount: umount, or fusermount3 -u.\n"
+	"\n"
+	"  -f               stay in the foreground\n"
+	"  -d               log every request, too\n"
+	"  -h, --help       show this\n"
+	"  -V, --version    show the version\n"
+	"\n"
+	"  -o cache=DIR     where chunks are kept: %s\n"
+	"  -o cache_size=N  how much of them: %s\n"
+	"  -o timeout=SEC   a read fails after so long, 0 = never: %llu\n"
+	"  -o insecure      take plain http from other machines%s\n"
+	"  -o ca=FILE       certificates (PEM) to trust in place of the system's\n"
+	"  -o fsname=NAME   what mount(8) shows as the source\n"
+	"  -o allow_other   let other users in; the default for root\n"
+	"  -o allow_root    let root in\n"
+	"\n"
+	"Other options of mount(8) are taken from an fstab line of type fuse.smrfs. Example:\n"
+	"\n"
+	"  smrfs https://images.example.org/smr /var/lib/smr\n"
+	"  losetup -r -f --show --direct-io=on /var/lib/smr/python_3.12-slim.img\n";
+
+/* The defaults shown are those that would be used here. */
+static int show_help(const struct options *o)
+{
+	char size[UNITS_TEXT_MAX];
+	printf(help, o->cache_dir ? o->cache_dir : "(none: HOME is not set)",
+		units_format_size(o->cache_size, size), (unsigned long long)o->timeout,
+		o->insecure ? ": yes" : "");
+	return 0;
+}
+
+static int complete(struct options *o, struct smr_error *err)
+{
+	struct config *config = NULL;
+	char dir[PATH_MAX], cwd[PATH_MAX];
+	int r = config_load(&config, err);
+	if (r < 0)
+		return r;
+	r = options_complete(o, config, err);
+	if (r == 0 && !o->cache_dir) {
+		r = config_cache_dir(config, dir, sizeof(dir), err);
+		if (r == 0 && !(o->cache_dir = strdup(dir)))
+			r = -ENOMEM;
+		if (r < 0 && o->help)
+			r = 0;
+	}
+	config_free(config);
+	if (r < 0 || o->help)
+		return r;
+	if (!getcwd(cwd, sizeof(cwd)))
+		return error_set_errno(err, -errno, "the working directory");
+	return options_absolute(o, cwd);
+}
+
+static void limit_memory(void)
+{
+	pthread_attr_t attr;
+	/* One arena a thread would multiply what is free but not given back. */
+	mallopt(M_ARENA_MAX, 2);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_setattr_default_np(&attr);
+	pthread_attr_destroy(&attr);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o auto_with(options_done) = {0};
+	struct smr_error err = {0};
+	log_init("smrfs", LOG_LEVEL_INFO);
+	int r = options_parse(argc, argv, &o, &err);
+	if (r < 0) {
+		log_error("%s", error_text(&err, r));
+		if (r == -EINVAL)
+			fputs("usage: smrfs STORE MOUNTPOINT [-f] [-d] [-o OPTION[,OPTION...]]\n"
+			      "       smrfs --help\n",
+				stderr);
+		return r == -EINVAL ? EXIT_USAGE : 1;
+	}
+	if (o.version) {
+		puts("smrfs " SMR_VERSION);
+		return 0;
+	}
+	r = complete(&o, &err);
+	if (r < 0) {
+		log_error("%s", error_text(&err, r));
+		return 1;
+	}
+	if (o.help)
+		return show_help(&o);
+	if (o.debug) {
+		o.foreground = true;
+		log_init("smrfs", LOG_LEVEL_DEBUG);
+	}
+	limit_memory();
+	return daemon_run(&o);
+}

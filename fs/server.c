@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../chunker/core/clock.h"
+#include "rootdir.h"
+
+/* A lookup may not take longer than a read, nor as long as the kernel's limit. */
+#define LOOKUP_WAIT_MS 5000u
+
+#define BUSY_WAIT_NS (3 * CLOCK_NS_PER_S)
+
+static void on_changed(void *user, const char *name)
+{
+	struct server *s = user;
+	(void)name;
+	atomic_store_explicit(&s->changed, time(NULL), memory_order_relaxed);
+}
+
+static int start_catalog(struct server *s, const struct server_options *opts, struct smr_error *err)
+{
+	struct cache_store *store;
+	int r = cache_open_store(s->cache, opts->store, &opts->store_options, &store, err);
+	if (r < 0)
+		return r;
+	struct image_set_options set = {.timeout_ms = opts->timeout_ms};
+	r = image_set_new(s->cache, &set, &s->images, err);
+	if (r < 0)
+		return r;
+	struct catalog_options catalog = {
+		.wait_ms = LOOKUP_WAIT_MS, .changed = on_changed, .user = s};
+	if (opts->timeout_ms && opts->timeout_ms < catalog.wait_ms)
+		catalog.wait_ms = opts->timeout_ms;
+	r = catalog_new(s->images, s->cache, store, &catalog, &s->catalog, err);
+	if (r < 0)
+		return r;
+	return catalog_refresh(s->catalog, err);
+}
+
+/* An smrfs that was unmounted a moment ago may still be writing its cache out. */
+static int open_engine(struct server *s, const struct engine_options *opts, struct smr_error *err)
+{
+	static const struct timespec pause = {.tv_nsec = 50 * CLOCK_NS_PER_MS};
+	uint64_t until = clock_ns() + BUSY_WAIT_NS;
+	int r;
+	while ((r = engine_new(opts, &s->cache, err)) == -EBUSY && clock_ns() < until)
+		nanosleep(&pause, NULL);
+	return r;
+}
+
+int server_start(struct server *s, const struct server_options *opts, struct smr_error *err)
+{
+	*s = (struct server){.uid = getuid(), .gid = getgid()};
+	pthread_mutex_init(&s->lock, NULL);
+	atomic_store(&s->changed, time(NULL));
+	int r = nodes_new(image_unref, &s->nodes);
+	if (r < 0)
+		return error_set_errno(err, r, "cannot set up the table of nodes");
+	r = open_engine(s, &opts->engine, err);
+	if (r == 0)
+		r = start_catalog(s, opts, err);
+	if (r < 0) {
+		server_stop(s);
+		server_done(s);
+	}
+	return r;
+}
+
+void server_stop(struct server *s)
+{
+	if (s->cache)
+		cache_stop(s->cache);
+	if (s->images)
+		image_set_stop(s->images);
+	catalog_free(s->catalog);
+	s->catalog = NULL;
+}
+
+void server_done(struct server *s)
+{
+	rootdir_close_all(s);
+	nodes_free(s->nodes);
+	image_set_free(s->images);
+	cache_free(s->cache);
+	pthread_mutex_destroy(&s->lock);
+	*s = (struct server){0};
+}
