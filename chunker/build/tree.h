@@ -23,14 +23,14 @@
 
 #include "../core/chunkid.h"
 
-#define TREE_ROOT         0u          /* the node of the root directory: always there */
-#define TREE_NONE         UINT32_MAX  /* no node, no entry */
-#define TREE_NAME_MAX     255
-#define TREE_DEPTH_MAX    2048        /* directories above an entry, the root included */
-#define TREE_TARGET_MAX   4095        /* bytes of a symlink's target */
-#define TREE_LAYERS_MAX   UINT16_MAX
-#define TREE_LINKS_FOLLOWED 40        /* symlinks in one path, as in Linux */
-#define TREE_BLOCK        4096u       /* bytes: the granularity of holes */
+#define TREE_ROOT           0u         /* the node of the root directory: always there */
+#define TREE_NONE           UINT32_MAX /* no node, no entry */
+#define TREE_NAME_MAX       255
+#define TREE_DEPTH_MAX      2048 /* directories above an entry, the root included */
+#define TREE_TARGET_MAX     4095 /* bytes of a symlink's target */
+#define TREE_LAYERS_MAX     UINT16_MAX
+#define TREE_LINKS_FOLLOWED 40    /* symlinks in one path, as in Linux */
+#define TREE_BLOCK          4096u /* bytes: the granularity of holes */
 
 struct tree_limits {
 	uint64_t entries; /* names; 0: 2,000,000 */
@@ -59,9 +59,9 @@ struct tree_content {
 struct tree_attr {
 	uint32_t mode; /* S_IFMT and 07777 */
 	uint32_t uid, gid;
-	int64_t mtime;     /* seconds since 1970, any */
-	uint32_t mtime_ns; /* < 10^9 */
-	uint32_t xattrs;   /* from tree_xattrs; 0: none */
+	int64_t mtime;                      /* seconds since 1970, any */
+	uint32_t mtime_ns;                  /* < 10^9 */
+	uint32_t xattrs;                    /* from tree_xattrs; 0: none */
 	const struct tree_content *content; /* S_IFREG; copied; NULL: empty */
 	const char *target;                 /* S_IFLNK; copied; 1..TREE_TARGET_MAX bytes, no NUL */
 	size_t target_len;
@@ -101,9 +101,9 @@ struct tree_node {
 };
 
 struct tree_entry {
-	uint32_t dir;  /* node */
+	uint32_t dir; /* node */
 	uint32_t node;
-	uint32_t name; /* for tree_name */
+	uint32_t name;       /* for tree_name */
 	uint32_t prev, next; /* siblings, in no particular order */
 	uint32_t chain;      /* the tree's own */
 	uint16_t layer;      /* the last layer that put it or something below it */
@@ -111,7 +111,8 @@ struct tree_entry {
 };
 
 struct tree_xattr {
-	const char *name; /* whole, as in getxattr(2): "user.x", "security.capability"; 1..255 bytes, no NUL */
+	const char *
+		name; /* whole, as in getxattr(2): "user.x", "security.capability"; 1..255 bytes, no NUL */
 	size_t name_len;
 	const void *value; /* as getxattr(2) gives it; at most 65,535 bytes */
 	size_t value_len;
@@ -137,8 +138,8 @@ int tree_put(struct tree *t, uint32_t dir, const char *name, size_t name_len,
 	const struct tree_attr *attr, uint32_t *ret_node);
 
 /* Makes `name` in `dir` one more name of `node`, which may be anything but a directory (-EPERM). Replaces as tree_put
- * does; a name that already stands for `node` stays. -EPERM too where what would be replaced holds the only name of `node`:
- * a link must not destroy what it points to. */
+ * does; a name that already stands for `node` stays. Where what is replaced held the only name of `node`, the link is its
+ * only name then. */
 int tree_link(struct tree *t, uint32_t dir, const char *name, size_t name_len, uint32_t node);
 
 /* Sets mode, owner, mtime and xattrs of a directory (the root included); the type in attr->mode must be S_IFDIR. */
@@ -162,18 +163,22 @@ int tree_xattrs(struct tree *t, const struct tree_xattr *xattrs, size_t n, uint3
 /* ---- looking ---- */
 
 /* The node of one name. -ENOENT; -ENOTDIR: `dir` is no directory. No symlink is followed. */
-int tree_lookup(const struct tree *t, uint32_t dir, const char *name, size_t name_len, uint32_t *ret_node);
+int tree_lookup(
+	const struct tree *t, uint32_t dir, const char *name, size_t name_len, uint32_t *ret_node);
 
 enum tree_walk_flags {
-	TREE_FOLLOW = 1, /* symlinks among the parents are followed, as in a chroot: '/' and ".." end at the root */
-	TREE_MKDIRS = 2, /* missing parents are made: 0755, owner 0:0, mtime 0, of the current layer */
+	TREE_FOLLOW =
+		1, /* symlinks among the parents are followed, as in a chroot: '/' and ".." end at the root */
+	TREE_MKDIRS =
+		2, /* missing parents are made: 0755, owner 0:0, mtime 0, of the current layer */
 };
 
 struct tree_place {
-	uint32_t dir;     /* the directory that the last component is in */
-	uint32_t node;    /* what is there; TREE_NONE: nothing */
-	const char *name; /* the last component, inside the path that was given; not NUL-terminated */
-	size_t name_len;  /* 0: the path is the root (and dir, node too) */
+	uint32_t dir;  /* the directory that the last component is in */
+	uint32_t node; /* what is there; TREE_NONE: nothing */
+	const char
+		*name; /* the last component, inside the path that was given; not NUL-terminated */
+	size_t name_len; /* 0: the path is the root (and dir, node too) */
 };
 
 /* Where `path` leads. It starts at the root whether or not it starts with '/'; empty components and "." count nothing.
@@ -186,7 +191,7 @@ int tree_walk(struct tree *t, const char *path, size_t len, unsigned flags, stru
 /* NULL for a number that is not in use. */
 const struct tree_node *tree_node(const struct tree *t, uint32_t node);
 const struct tree_entry *tree_entry(const struct tree *t, uint32_t entry);
-const char *tree_name(const struct tree *t, const struct tree_entry *e); /* e->name_len bytes */
+const char *tree_name(const struct tree *t, const struct tree_entry *e);  /* e->name_len bytes */
 const char *tree_target(const struct tree *t, const struct tree_node *n); /* n->link.len bytes */
 const struct tree_extent *tree_extents(const struct tree *t, const struct tree_node *n);
 /* The xattrs of a set, ascending by name (memcmp, then length). *pos starts at 0. False: no more. */
