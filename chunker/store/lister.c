@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "../core/cleanup.h"
+#include "flatstore.h"
 #include "listing.h"
 #include "scan.h"
 
@@ -89,7 +90,9 @@ static int combine(const struct roots *r, const struct chunkid *hashes, struct c
 
 /* ---- a local bucket ---- */
 
-int lister_stamp(struct bucket *b, const char *prefix, struct chunkid *ret, bool *ret_settled,
+/* A stamp of a local directory for tags: it changes when an entry is made, renamed or removed. *ret_settled: false while a
+ * later change could still leave the same stamp, since file systems count time in ticks. */
+static int stamp(struct bucket *b, const char *prefix, struct chunkid *ret, bool *ret_settled,
 	struct smr_error *err)
 {
 	struct stat st = {0};
@@ -117,7 +120,7 @@ static int list_local(struct lister *l, const struct roots *roots, char *tag,
 
 	for (unsigned i = 0; i < roots->n_live; i++) {
 		roots_recipes_prefix(roots, i, prefix);
-		r = lister_stamp(l->bucket, prefix, &stamps[i], &one, err);
+		r = stamp(l->bucket, prefix, &stamps[i], &one, err);
 		if (r < 0)
 			return r;
 		settled &= one;
@@ -142,6 +145,31 @@ static int list_local(struct lister *l, const struct roots *roots, char *tag,
 	if (settled)
 		set_tag(tag, &now);
 	return 0;
+}
+
+/* The objects of a flat store lie beside its recipes: any change of the directory counts. */
+static int list_flat(struct lister *l, char *tag, struct store_list *list, struct smr_error *err)
+{
+	struct chunkid now;
+	bool settled;
+	int r;
+
+	if (!l->bucket->local)
+		return error_set(err, -EOPNOTSUPP,
+			"%s: no " ROOTS_KEY " there: not a store, or a flat one, whose images can "
+			"be used by name but not listed",
+			l->bucket->url);
+	r = stamp(l->bucket, ".", &now, &settled, err);
+	if (r < 0)
+		return r;
+	if (tag_is(tag, &now))
+		return -EALREADY;
+	r = flatstore_list(l->bucket, list, err);
+	if (r == 0 && tag)
+		tag[0] = '\0';
+	if (r == 0 && settled)
+		set_tag(tag, &now);
+	return r;
 }
 
 /* ---- a remote one ---- */
@@ -270,7 +298,9 @@ int lister_list(struct lister *l, char *tag, struct store_list *ret, struct smr_
 
 	if (r < 0)
 		return r;
-	if (l->bucket->local)
+	if (roots->flat)
+		r = list_flat(l, tag, &list, err);
+	else if (l->bucket->local)
 		r = list_local(l, roots, tag, &list, err);
 	else
 		r = list_remote(l, roots, tag, &list, err);

@@ -18,13 +18,7 @@ struct lister;
 struct lister *lister_new(struct bucket *b, struct loader *l); /* NULL: no memory */
 void lister_free(struct lister *l);                            /* NULL is fine */
 
-/* Contract of store_list; not for flat stores. Blocks. */
+/* Contract of store_list. Blocks. */
 int lister_list(struct lister *l, char *tag, struct store_list *ret, struct smr_error *err);
-
-/* A stamp of a local directory for tags: it changes when an entry is made, renamed or removed.
- * *ret_settled: false while a later change could still leave the same stamp, since file systems
- * count time in ticks. */
-int lister_stamp(struct bucket *b, const char *prefix, struct chunkid *ret, bool *ret_settled,
-	struct smr_error *err);
 
 #endif

@@ -214,10 +214,7 @@ void roots_chunk_key(
 
 void roots_recipe_key(const struct roots *r, unsigned i, const char *name, char ret[BUCKET_KEY_MAX])
 {
-	if (r->flat)
-		snprintf(ret, BUCKET_KEY_MAX, "%s.recipe", name);
-	else
-		snprintf(ret, BUCKET_KEY_MAX, "roots/%s/recipes/%s.recipe", live_name(r, i), name);
+	snprintf(ret, BUCKET_KEY_MAX, "roots/%s/recipes/%s.recipe", live_name(r, i), name);
 }
 
 void roots_index_key(const struct roots *r, unsigned i, char ret[BUCKET_KEY_MAX])

@@ -70,13 +70,13 @@ bool roots_name_valid(const char *s);
 /* The active root's name; "" in a flat store. */
 const char *roots_active(const struct roots *r);
 
-/* Keys in the live root `i` < n_live; i 0 is the active one. */
+/* Keys in the live root `i` < n_live; i 0 is the active one. Flat stores have chunk keys only. */
 void roots_chunk_key(
 	const struct roots *r, unsigned i, const struct chunkid *id, char ret[BUCKET_KEY_MAX]);
 void roots_recipe_key(
 	const struct roots *r, unsigned i, const char *name, char ret[BUCKET_KEY_MAX]);
 void roots_index_key(const struct roots *r, unsigned i, char ret[BUCKET_KEY_MAX]);
-/* Prefixes, with a '/' at the end. Not for flat stores. */
+/* Prefixes, with a '/' at the end. */
 void roots_recipes_prefix(const struct roots *r, unsigned i, char ret[BUCKET_KEY_MAX]);
 void roots_chunks_prefix(const struct roots *r, unsigned i, char ret[BUCKET_KEY_MAX]);
 

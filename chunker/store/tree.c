@@ -8,6 +8,7 @@
 #include "../core/cleanup.h"
 #include "../core/clock.h"
 #include "fetch.h"
+#include "flatstore.h"
 #include "lister.h"
 #include "publish.h"
 
@@ -63,6 +64,8 @@ static int find_recipe(struct tree *t, const struct roots *roots, const char *na
 {
 	int r = -ENOENT;
 
+	if (roots->flat)
+		return flatstore_get_recipe(t->bucket, name, ret, err);
 	for (unsigned i = 0; i < roots->n_live && r == -ENOENT; i++)
 		r = read_recipe(t, roots, i, name, ret, err);
 	return r;
@@ -311,8 +314,14 @@ int tree_prepare(struct bucket *b, const struct store_options *opts, struct smr_
 	uint64_t size;
 	int r = b->ops->head(b, ROOTS_KEY, &size, err);
 
-	if (r == -ENOENT && opts->create)
-		r = publish_create(b, opts->chunk_size, err);
+	if (r == -ENOENT) {
+		/* Not made into a store of ours: its images would be gone from sight. */
+		int flat = flatstore_is_one(b, err);
+
+		if (flat != 0)
+			return flat < 0 ? flat : 0;
+		r = opts->create ? publish_create(b, opts->chunk_size, err) : -ENOENT;
+	}
 	if (r < 0)
 		return r;
 	l = loader_new(b);
