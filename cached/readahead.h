@@ -5,6 +5,10 @@
  * position that reads keep continuing. The window starts small and doubles with every window
  * consumed, so a few adjacent reads cost two chunks and a long run fills the link.
  *
+ * Reads that arrive a little early leave a gap, which those that they overtook fill. A stream is
+ * sequential once enough was read and no gap is left; that tells it from random reads, which in a
+ * small image are always near each other but leave ever more gaps.
+ *
  * Positions ahead are counted in *table entries*, not bytes: what is between them is zeros and
  * needs no fetching. Pure; the caller serialises.
  */
@@ -19,10 +23,13 @@
 struct readahead {
 	struct readahead_stream {
 		uint64_t next;   /* bytes: where the stream goes on */
-		uint64_t run;    /* bytes read in sequence so far */
+		uint64_t run;    /* bytes read so far, each once */
+		uint64_t gap;    /* bytes before `next` that were skipped */
+		uint64_t first;  /* table entries from this one on lie behind `next` */
 		uint64_t ahead;  /* table entries before this one have been asked for */
 		uint32_t window; /* entries; 0: not sequential yet */
-		uint32_t used;   /* for replacing the stalest stream */
+		uint32_t used;   /* for replacing the stalest stream; 0: none */
+		bool followed;   /* more than the read that began it */
 	} streams[READAHEAD_STREAMS];
 	uint32_t clock;
 };
