@@ -10,6 +10,7 @@
 #ifndef CACHED_CACHE_H
 #define CACHED_CACHE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,20 +65,45 @@ struct cache_ops {
 	void (*free)(struct cache *);
 };
 
-/* First member of every implementation. `evicted` (may be NULL) is called when a chunk left the
- * pool: drop maps of it. */
+/* First member of every implementation. */
 struct cache {
 	const struct cache_ops *ops;
+	pthread_mutex_t evicted_lock; /* guards the two below, held while it is called */
 	void (*evicted)(void *user, const struct chunkid *id);
 	void *evicted_user;
 };
 
-/* Set before the first get. */
+/* For implementations: first and last. */
+static inline void cache_init(struct cache *c, const struct cache_ops *ops)
+{
+	*c = (struct cache){.ops = ops};
+	pthread_mutex_init(&c->evicted_lock, NULL);
+}
+
+static inline void cache_done(struct cache *c)
+{
+	pthread_mutex_destroy(&c->evicted_lock);
+}
+
+/* For implementations: a chunk left the pool. Call with no lock held. */
+static inline void cache_tell_evicted(struct cache *c, const struct chunkid *id)
+{
+	pthread_mutex_lock(&c->evicted_lock);
+	if (c->evicted)
+		c->evicted(c->evicted_user, id);
+	pthread_mutex_unlock(&c->evicted_lock);
+}
+
+/* `fn` is called when a chunk left the pool: drop maps of it. It must not call the cache. NULL: no
+ * more; when this returns, the one before is not running. A pool may evict at any time, so set it
+ * before the first get and unset it before what it uses is freed. */
 static inline void cache_on_evicted(
 	struct cache *c, void (*fn)(void *, const struct chunkid *), void *user)
 {
+	pthread_mutex_lock(&c->evicted_lock);
 	c->evicted_user = user;
 	c->evicted = fn;
+	pthread_mutex_unlock(&c->evicted_lock);
 }
 
 /* Contract of store_open; blocks only on local I/O. The handle lives as long as the cache. */

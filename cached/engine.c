@@ -406,6 +406,7 @@ static void engine_free(struct cache *c)
 	pthread_mutex_destroy(&e->lock);
 	cleanup_closep(&e->dir_fd);
 	cleanup_closep(&e->lock_fd);
+	cache_done(&e->base);
 	free(e->dir);
 	free(e);
 }
@@ -470,8 +471,7 @@ static void evicted(void *user, const struct chunkid *id)
 {
 	struct engine *e = user;
 
-	if (e->base.evicted)
-		e->base.evicted(e->base.evicted_user, id);
+	cache_tell_evicted(&e->base, id);
 }
 
 static int start(struct engine *e, const struct engine_options *opts, struct smr_error *err)
@@ -502,7 +502,7 @@ int engine_new(const struct engine_options *opts, struct cache **ret, struct smr
 
 	if (!e)
 		return -ENOMEM;
-	e->base.ops = &engine_ops;
+	cache_init(&e->base, &engine_ops);
 	e->lock_fd = e->dir_fd = -1;
 	pthread_mutex_init(&e->lock, NULL);
 	e->dir = strdup(opts->cache_dir);
