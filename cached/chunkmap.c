@@ -111,8 +111,14 @@ struct image_read_slot *chunkmap_ready(
 	assert(!e->ready);
 	e->ready = true;
 	e->base = base;
+	e->refs = 1;
 	m->n_loading--;
+	if (e->doomed) {
+		idmap_del(m->by_id, &e->id, NULL);
+		return waiters;
+	}
 	m->n_ready++;
+	e->touched = true;
 	list_push(m, e);
 	return waiters;
 }
@@ -149,6 +155,8 @@ void chunkmap_drop(struct chunkmap *m, const struct chunkid *id)
 	e = (struct chunkmap_entry *)(uintptr_t)found;
 	if (e->ready)
 		doom(m, e);
+	else
+		e->doomed = true;
 }
 
 struct chunkmap_entry *chunkmap_reap(struct chunkmap *m)
@@ -171,10 +179,14 @@ void chunkmap_release(struct chunkmap_entry *list)
 
 unsigned chunkmap_collect_touched(struct chunkmap *m, struct chunkid *ret_ids, unsigned max)
 {
+	struct chunkmap_entry *e = m->newest;
 	unsigned n = 0;
 
-	/* Every use moves an entry to the front, so the touched ones stand there together. */
-	for (struct chunkmap_entry *e = m->newest; e && e->touched && n < max; e = e->older) {
+	/* Every use moves an entry to the front, so the touched ones stand there together; taken from
+	 * behind, what is left still does. */
+	while (e && e->touched && e->older && e->older->touched)
+		e = e->older;
+	for (; e && e->touched && n < max; e = e->newer) {
 		e->touched = false;
 		ret_ids[n++] = e->id;
 	}

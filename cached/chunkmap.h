@@ -4,7 +4,8 @@
  *
  *     LOADING  asked for; reads wait on it               -> READY, or freed when the load failed
  *     READY    mapped and populated; reads hold references
- *     doomed   READY, but evicted or damaged: out of the table, freed with its last reference
+ *     doomed   evicted or damaged: LOADING, it becomes READY for those who wait, and is not kept;
+ *              READY, it is out of the table and freed with its last reference
  *
  * An entry without references stays mapped until the table is over its limit; then the least
  * recently used goes. The owner's lock is held for every call. Nothing here blocks: maps that are
@@ -50,7 +51,8 @@ void chunkmap_free(struct chunkmap *m);
 struct chunkmap_entry *chunkmap_find(struct chunkmap *m, const struct chunkid *id);
 /* A new LOADING entry, or NULL: no memory. */
 struct chunkmap_entry *chunkmap_add(struct chunkmap *m, const struct chunkid *id, uint32_t size);
-/* LOADING -> READY; returns the waiters, for whom the caller takes references. */
+/* LOADING -> READY; returns the waiters, for whom the caller takes references. It holds one itself, to
+ * be dropped after that. */
 struct image_read_slot *chunkmap_ready(
 	struct chunkmap *m, struct chunkmap_entry *e, const void *base);
 /* The load failed: out of the table; returns the waiters. The caller frees the entry. */
@@ -58,7 +60,7 @@ struct image_read_slot *chunkmap_failed(struct chunkmap *m, struct chunkmap_entr
 
 void chunkmap_ref(struct chunkmap_entry *e);
 void chunkmap_unref(struct chunkmap *m, struct chunkmap_entry *e);
-/* The chunk left the pool, or its bytes are damaged: READY entries are doomed. */
+/* The chunk left the pool, or its bytes are damaged: the entry is doomed. */
 void chunkmap_drop(struct chunkmap *m, const struct chunkid *id);
 
 /* Entries to unmap and free: pass the list to chunkmap_release without the lock. NULL when there
@@ -66,7 +68,7 @@ void chunkmap_drop(struct chunkmap *m, const struct chunkid *id);
 struct chunkmap_entry *chunkmap_reap(struct chunkmap *m);
 void chunkmap_release(struct chunkmap_entry *list);
 
-/* Up to `max` ids used since the last call. */
+/* Up to `max` ids used since they were last collected, the least recently used first. */
 unsigned chunkmap_collect_touched(struct chunkmap *m, struct chunkid *ret_ids, unsigned max);
 unsigned chunkmap_loading(const struct chunkmap *m);
 

@@ -2,14 +2,15 @@
 /* An image: its recipe, loaded on first use, and what the recipe alone can answer. */
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "../chunker/core/cleanup.h"
 #include "../chunker/core/clock.h"
 #include "../chunker/core/log.h"
 #include "image_set.h"
 
-#define LOAD_RETRY_NS (500 * CLOCK_NS_PER_MS)
+#define RETRY_FIRST_NS     (100 * CLOCK_NS_PER_MS)
+#define RETRY_MAX_NS       CLOCK_NS_PER_S
+#define REPORT_INTERVAL_NS (10 * CLOCK_NS_PER_S)
 
 int image_new(struct image_set *set, struct cache_store *store, const struct store_image *info,
 	struct image **ret)
@@ -21,7 +22,7 @@ int image_new(struct image_set *set, struct cache_store *store, const struct sto
 	atomic_init(&img->refs, 1);
 	img->set = set;
 	img->store = store;
-	img->info = *info;
+	img->listed = *info;
 	*ret = img;
 	return 0;
 }
@@ -40,41 +41,70 @@ void image_unref(struct image *img)
 	free(img);
 }
 
-const struct store_image *image_info(const struct image *img)
-{
-	return &img->info;
-}
-
 const struct recipe *image_recipe(const struct image *img)
 {
 	return atomic_load_explicit(&img->recipe, memory_order_acquire);
 }
 
-/* With no deadline a read waits for ever, for its recipe too. */
-static int fetch_recipe(struct image *img, struct recipe **ret)
+const struct store_image *image_info(const struct image *img)
+{
+	return image_recipe(img) ? &img->loaded : &img->listed;
+}
+
+/* ---- loading the recipe ---- */
+
+/* Waits a little before the next try. false: nobody waits for one. */
+static bool pause_loading(struct image *img, uint64_t began_ns, unsigned tries)
 {
 	struct image_set *set = img->set;
-	struct smr_error err = {0};
-	struct timespec pause = {.tv_nsec = LOAD_RETRY_NS};
-	bool stopped = false;
+	uint64_t now = clock_ns(), pause = RETRY_FIRST_NS << (tries < 5 ? tries : 5);
+	struct timespec until = clock_timespec(now + (pause < RETRY_MAX_NS ? pause : RETRY_MAX_NS));
+	bool in_time = set->timeout_ns == 0 || now - began_ns < set->timeout_ns;
+
+	locked(&set->lock);
+	/* Reads have deadlines of their own. */
+	if (!img->reads && !(img->waits && in_time))
+		return false;
+	while (!set->stopped && pthread_cond_timedwait(&set->idle, &set->lock, &until) != ETIMEDOUT)
+		;
+	return !set->stopped;
+}
+
+static void report(struct image *img, const char *what)
+{
+	uint64_t now = clock_ns();
+
+	if (img->reported_ns && now - img->reported_ns < REPORT_INTERVAL_NS)
+		return;
+	img->reported_ns = now;
+	log_warn("%s: %s", img->listed.name, what);
+}
+
+static int fetch_recipe(struct image *img, struct recipe **ret)
+{
+	const struct store_image *listed = &img->listed;
+	uint64_t began = clock_ns();
+	struct smr_error err;
+	struct recipe *recipe;
+	unsigned tries = 0;
 	int r;
 
-	for (;;) {
+	do {
+		err = (struct smr_error){0};
 		r = cache_recipe(
-			set->cache, img->store, img->info.name, &img->info.digest, ret, &err);
-		if (r >= 0 || !store_error_is_transient(r) || set->timeout_ns)
-			break;
-		{
-			locked(&set->lock);
-			stopped = set->stopped;
-		}
-		if (stopped)
-			break;
-		nanosleep(&pause, NULL);
+			img->set->cache, img->store, listed->name, &listed->digest, &recipe, &err);
+		if (r < 0 && r != -ECANCELED)
+			report(img, error_text(&err, r));
+	} while (r < 0 && store_error_is_transient(r) && pause_loading(img, began, tries++));
+	if (r < 0)
+		return r;
+	if (listed->image_size && recipe_info(recipe)->image_size != listed->image_size) {
+		report(img, "its recipe is not the one that was listed");
+		recipe_free(recipe);
+		return -ESTALE;
 	}
-	if (r < 0 && r != -ECANCELED)
-		log_warn("%s: cannot load its recipe: %s", img->info.name, error_text(&err, r));
-	return r;
+	*ret = recipe;
+	return 0;
 }
 
 /* Listings of flat stores know names only. */
@@ -82,89 +112,75 @@ static void complete_info(struct image *img, const struct recipe *recipe)
 {
 	const struct recipe_info *info = recipe_info(recipe);
 
-	img->info.digest = info->digest;
-	img->info.recipe_size = info->file_size;
-	img->info.image_size = info->image_size;
-	img->info.data_size = recipe_data_bytes(recipe);
-	img->info.chunk_size = info->chunk_size;
-	img->info.n_chunks = info->n_chunks;
+	img->loaded = img->listed;
+	img->loaded.digest = info->digest;
+	img->loaded.recipe_size = info->file_size;
+	img->loaded.image_size = info->image_size;
+	img->loaded.data_size = recipe_data_bytes(recipe);
+	img->loaded.chunk_size = info->chunk_size;
+	img->loaded.n_chunks = info->n_chunks;
 }
 
 static void load_work(struct work *w)
 {
 	struct image *img = (struct image *)((char *)w - offsetof(struct image, load_work));
 	struct image_set *set = img->set;
+	struct image_set_todo todo = {0};
+	struct image_wait *waits, *wait;
 	struct recipe *recipe = NULL;
 	int r = fetch_recipe(img, &recipe);
 
-	if (r == 0 && img->info.image_size &&
-		recipe_info(recipe)->image_size != img->info.image_size) {
-		log_warn("%s: its recipe is not the one that was listed", img->info.name);
-		recipe_free(take_ptr(recipe));
-		r = -ESTALE;
-	}
-	if (r == 0 && img->info.image_size == 0)
+	if (r == 0)
 		complete_info(img, recipe);
-	for (;;) {
-		struct image_wait *wait;
-		{
-			locked(&set->lock);
-			if (r == 0 && recipe) {
-				atomic_store_explicit(&img->recipe, recipe, memory_order_release);
-				recipe = NULL;
-			}
-			wait = img->waits;
-			if (!wait) {
-				img->loading = false;
-				break;
-			}
-			img->waits = wait->next;
-			/* From here on neither its deadline nor a cancellation can end the read. */
-			if (wait->done == image_read_loaded) {
-				struct image_read *rd =
-					(struct image_read *)((char *)wait -
-							      offsetof(struct image_read, load));
-				image_set_unpend(set, rd);
-				rd->state = IMAGE_READ_RESOLVING;
-			}
+	{
+		locked(&set->lock);
+		atomic_store_explicit(&img->recipe, recipe, memory_order_release);
+		/* Who asks from now on finds the recipe, or starts another try. */
+		img->loading = false;
+		waits = take_ptr(img->waits);
+		while (img->reads) {
+			if (r == 0)
+				image_read_resume(img->reads, &todo);
+			else
+				image_set_finish(set, img->reads, -EIO, &todo);
 		}
+	}
+	image_set_do(set, &todo);
+	while ((wait = waits)) {
+		waits = wait->next;
 		wait->done(wait, r);
 	}
 	image_unref(img);
 }
 
+void image_start_loading(struct image *img)
+{
+	if (img->loading)
+		return;
+	img->loading = true;
+	image_ref(img);
+	img->load_work.run = load_work;
+	workers_add(img->set->loaders, &img->load_work, WORKERS_DEMAND);
+}
+
 int image_load(struct image *img, struct image_wait *w)
 {
 	struct image_set *set = img->set;
-	bool start;
 
 	if (image_recipe(img))
 		return 0;
-	{
-		locked(&set->lock);
-		if (image_recipe(img))
-			return 0;
-		if (set->stopped)
-			return -EIO;
-		w->next = img->waits;
-		img->waits = w;
-		start = !img->loading;
-		img->loading = true;
-		if (w->done == image_read_loaded) {
-			struct image_read *rd =
-				(struct image_read *)((char *)w -
-						      offsetof(struct image_read, load));
-			rd->state = IMAGE_READ_LOADING;
-			image_set_pend(set, rd);
-		}
-	}
-	if (start) {
-		image_ref(img);
-		img->load_work.run = load_work;
-		workers_add(set->loaders, &img->load_work, WORKERS_DEMAND);
-	}
+	locked(&set->lock);
+	if (image_recipe(img))
+		return 0;
+	if (set->stopped)
+		return -EIO;
+	w->next = img->waits;
+	img->waits = w;
+	image_start_loading(img);
 	return -EINPROGRESS;
 }
+
+/* ---- what the recipe tells ---- */
 
 int image_seek(const struct image *img, uint64_t offset, bool hole, uint64_t *ret)
 {
@@ -193,27 +209,35 @@ int image_seek(const struct image *img, uint64_t offset, bool hole, uint64_t *re
 	return 0;
 }
 
-void image_prefetch(struct image *img, uint64_t offset, uint64_t length, enum store_priority prio)
+void image_want_range(struct image *img, uint64_t offset, uint64_t end, enum store_priority prio,
+	struct image_set_todo *todo)
 {
 	const struct recipe *recipe = image_recipe(img);
+	uint32_t size = recipe_info(recipe)->chunk_size;
+
+	for (uint64_t p = recipe_lower_bound(recipe, offset / size);
+		p < recipe_info(recipe)->n_chunks; p++) {
+		struct recipe_entry entry = recipe_entry(recipe, p);
+		if (entry.index * (uint64_t)size >= end)
+			break;
+		image_set_want(img->set, &entry.id, size, img->store, prio, todo);
+	}
+}
+
+void image_prefetch(struct image *img, uint64_t offset, uint64_t length, enum store_priority prio)
+{
 	struct image_set *set = img->set;
 	struct image_set_todo todo = {0};
-	uint64_t end, size;
+	uint64_t end;
 
-	if (!recipe || length == 0)
+	if (!image_recipe(img) || length == 0)
 		return;
-	size = recipe_info(recipe)->chunk_size;
-	if (__builtin_add_overflow(offset, length, &end) || end > recipe_info(recipe)->image_size)
-		end = recipe_info(recipe)->image_size;
+	if (__builtin_add_overflow(offset, length, &end))
+		end = UINT64_MAX;
 	{
 		locked(&set->lock);
-		for (uint64_t p = recipe_lower_bound(recipe, offset / size);
-			!set->stopped && p < recipe_info(recipe)->n_chunks; p++) {
-			struct recipe_entry entry = recipe_entry(recipe, p);
-			if (entry.index * size >= end)
-				break;
-			image_set_want(set, &entry.id, (uint32_t)size, img->store, prio, &todo);
-		}
+		if (!set->stopped)
+			image_want_range(img, offset, end, prio, &todo);
 	}
 	image_set_do(set, &todo);
 }

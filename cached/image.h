@@ -9,7 +9,7 @@
  *
  * Ownership: an image_set owns the map table, deadlines and read-ahead shared by its images; images
  * are reference-counted. Thread rule: any thread may call anything; done() may call anything but
- * image_set_free.
+ * image_set_stop and image_set_free.
  */
 #ifndef CACHED_IMAGE_H
 #define CACHED_IMAGE_H
@@ -33,8 +33,8 @@ struct image_set_options {
 /* The cache must outlive the set. 0 or a negative errno. */
 int image_set_new(struct cache *cache, const struct image_set_options *opts, struct image_set **ret,
 	struct smr_error *err);
-/* For shutdown: fails every pending read with -EIO (their done() ran when this returns) and every
- * later one at once. */
+/* For shutdown: fails every pending read with -EIO and every later one at once. When this returns no
+ * read is pending and no done() of one is running. */
 void image_set_stop(struct image_set *set);
 /* Waits for what it asked of the cache, so cache_stop first. All images must have been released,
  * all reads ended. NULL is fine. */
@@ -46,10 +46,13 @@ int image_new(struct image_set *set, struct cache_store *store, const struct sto
 	struct image **ret);
 struct image *image_ref(struct image *img);
 void image_unref(struct image *img); /* NULL is fine */
+/* As listed, until the recipe is loaded: then with what it says. Either stays valid and as it is as
+ * long as the image. */
 const struct store_image *image_info(const struct image *img);
 
 /* "Call me when the recipe is loaded." Owned by the caller, alive until done(). `r` is 0 or a
- * negative errno (the next try loads again); done() runs on a thread that may not block. */
+ * negative errno (the next try loads again); a store that cannot be reached is asked again until the
+ * set's timeout. done() runs on a thread that may not block. */
 struct image_wait {
 	void (*done)(struct image_wait *w, int r);
 	struct image_wait *next; /* image's own */
@@ -83,8 +86,8 @@ struct image_read {
 	unsigned n_iov;
 
 	/* the set's own */
-	struct image_read *prev, *next; /* pending reads, oldest first */
-	struct image_wait load;
+	struct image_read *prev, *next;  /* pending reads, by deadline */
+	struct image_read *next_loading; /* reads that wait for the image's recipe */
 	struct image_read_slot {
 		const struct chunkid *id;
 		uint32_t skip;                /* where in the chunk the segment starts */
@@ -97,9 +100,8 @@ struct image_read {
 	unsigned pending; /* slots that wait */
 	enum {
 		IMAGE_READ_DONE,
-		IMAGE_READ_LOADING,
-		IMAGE_READ_RESOLVING,
-		IMAGE_READ_WAITING
+		IMAGE_READ_LOADING, /* the recipe */
+		IMAGE_READ_WAITING  /* for chunks */
 	} state;
 	int result;
 	uint64_t deadline_ns; /* 0: none */

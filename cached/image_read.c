@@ -63,13 +63,26 @@ static void read_ahead(
 	}
 }
 
-/* 0: iov is complete. -EINPROGRESS: the read is among the pending ones. */
+/* Mounting and walking the tree reads the metadata region; the first to look at it asks for all of
+ * it. Call with set->lock held. */
+static void fetch_metadata(
+	struct image_read *rd, const struct recipe *recipe, struct image_set_todo *todo)
+{
+	uint64_t end = recipe_info(recipe)->meta_end;
+
+	if (rd->image->meta_asked || rd->offset >= end)
+		return;
+	rd->image->meta_asked = true;
+	image_want_range(rd->image, 0, end, STORE_AHEAD, todo);
+}
+
+/* Takes or waits for the slots' chunks. 0: iov is complete. -EINPROGRESS: the read is among the
+ * pending ones. Call with set->lock held. */
 static int resolve(struct image_read *rd, const struct recipe *recipe, struct image_set_todo *todo)
 {
 	struct image_set *set = rd->image->set;
+	bool no_memory = false;
 
-	lay_out(rd, recipe);
-	locked(&set->lock);
 	rd->state = IMAGE_READ_DONE;
 	if (set->stopped)
 		return -EIO;
@@ -79,74 +92,88 @@ static int resolve(struct image_read *rd, const struct recipe *recipe, struct im
 			recipe_info(recipe)->chunk_size, rd->image->store, STORE_DEMAND, todo);
 
 		slot->entry = e;
-		if (e && e->ready) {
+		if (!e) {
+			no_memory = true;
+		} else if (e->ready) {
 			chunkmap_ref(e);
 			rd->iov[slot->iov].iov_base = (void *)(uintptr_t)(e->base + slot->skip);
-			continue;
-		}
-		if (e) {
+		} else {
 			slot->read = rd;
 			slot->next = e->waiters;
 			e->waiters = slot;
 			rd->pending++;
-		} else {
-			rd->result = -ENOMEM;
 		}
 	}
+	fetch_metadata(rd, recipe, todo);
 	read_ahead(rd, recipe, todo);
-	if (rd->pending) {
-		if (set->timeout_ns && rd->deadline_ns == 0)
-			rd->deadline_ns = clock_ns() + set->timeout_ns;
-		rd->state = IMAGE_READ_WAITING;
-		image_set_pend(set, rd);
-		if (rd->result == -ENOMEM)
-			image_set_finish(set, rd, -EIO, todo);
-		return -EINPROGRESS;
-	}
-	return rd->result == -ENOMEM ? -EIO : 0;
+	if (rd->pending == 0)
+		return no_memory ? -EIO : 0;
+	if (set->timeout_ns && rd->deadline_ns == 0)
+		rd->deadline_ns = clock_ns() + set->timeout_ns;
+	rd->state = IMAGE_READ_WAITING;
+	image_set_pend(set, rd);
+	if (no_memory)
+		image_set_finish(set, rd, -EIO, todo);
+	return -EINPROGRESS;
+}
+
+/* 0: the recipe has come meanwhile. */
+static int wait_for_recipe(struct image_read *rd)
+{
+	struct image *img = rd->image;
+	struct image_set *set = img->set;
+
+	locked(&set->lock);
+	if (image_recipe(img))
+		return 0;
+	if (set->stopped)
+		return -EIO;
+	if (set->timeout_ns)
+		rd->deadline_ns = clock_ns() + set->timeout_ns;
+	rd->state = IMAGE_READ_LOADING;
+	rd->next_loading = img->reads;
+	img->reads = rd;
+	image_set_pend(set, rd);
+	image_start_loading(img);
+	return -EINPROGRESS;
 }
 
 int image_read(struct image_read *rd)
 {
-	const struct recipe *recipe = image_recipe(rd->image);
 	struct image_set *set = rd->image->set;
 	struct image_set_todo todo = {0};
+	const struct recipe *recipe;
 	int r;
 
-	rd->result = 0;
-	rd->n_slots = 0;
+	rd->state = IMAGE_READ_DONE;
+	rd->n_iov = rd->n_slots = 0;
 	rd->deadline_ns = 0;
-	if (!recipe) {
-		if (set->timeout_ns)
-			rd->deadline_ns = clock_ns() + set->timeout_ns;
-		rd->load.done = image_read_loaded;
-		r = image_load(rd->image, &rd->load);
+	if (!image_recipe(rd->image)) {
+		r = wait_for_recipe(rd);
 		if (r < 0)
 			return r;
-		recipe = image_recipe(rd->image);
 	}
-	r = resolve(rd, recipe, &todo);
+	recipe = image_recipe(rd->image);
+	lay_out(rd, recipe);
+	{
+		locked(&set->lock);
+		r = resolve(rd, recipe, &todo);
+	}
 	image_set_do(set, &todo);
 	return r;
 }
 
-void image_read_loaded(struct image_wait *w, int r)
+void image_read_resume(struct image_read *rd, struct image_set_todo *todo)
 {
-	struct image_read *rd =
-		(struct image_read *)((char *)w - offsetof(struct image_read, load));
-	struct image_set *set = rd->image->set;
 	const struct recipe *recipe = image_recipe(rd->image);
-	struct image_set_todo todo = {0};
+	int r;
 
-	if (r == 0) {
-		/* Mounting and walking the tree reads the metadata region; ask for all of it at
-		 * once. */
-		image_prefetch(rd->image, 0, recipe_info(recipe)->meta_end, STORE_AHEAD);
-		r = resolve(rd, recipe, &todo);
-	}
-	image_set_do(set, &todo);
+	rd->image->reads = rd->next_loading;
+	image_set_unpend(rd->image->set, rd);
+	lay_out(rd, recipe);
+	r = resolve(rd, recipe, todo);
 	if (r != -EINPROGRESS)
-		rd->done(rd, r == 0 ? 0 : -EIO);
+		image_set_answer(rd->image->set, rd, r, todo);
 }
 
 bool image_read_cancel(struct image_read *rd)

@@ -23,7 +23,7 @@
 #define TOUCH_INTERVAL_NS (2 * CLOCK_NS_PER_S)
 #define TOUCH_BATCH       256
 #define RETRY_FIRST_NS    (100 * CLOCK_NS_PER_MS)
-#define RETRY_MAX_NS      (2 * CLOCK_NS_PER_S)
+#define RETRY_MAX_NS      CLOCK_NS_PER_S
 /* Recipes are rare and small; a stalled store must not keep those of other stores waiting. */
 #define LOADERS 4
 
@@ -67,11 +67,21 @@ static void unwait(struct image_read_slot *slot)
 
 static void unwait_recipe(struct image_read *rd)
 {
-	struct image_wait **p = &rd->image->waits;
+	struct image_read **p = &rd->image->reads;
 
-	while (*p != &rd->load)
-		p = &(*p)->next;
-	*p = rd->load.next;
+	while (*p != rd)
+		p = &(*p)->next_loading;
+	*p = rd->next_loading;
+}
+
+void image_set_answer(
+	struct image_set *set, struct image_read *rd, int result, struct image_set_todo *todo)
+{
+	rd->state = IMAGE_READ_DONE;
+	rd->result = result;
+	rd->next = todo->done;
+	todo->done = rd;
+	set->answering++;
 }
 
 void image_set_finish(
@@ -83,10 +93,7 @@ void image_set_finish(
 		if (rd->slots[i].read)
 			unwait(&rd->slots[i]);
 	image_set_unpend(set, rd);
-	rd->state = IMAGE_READ_DONE;
-	rd->result = result;
-	rd->next = todo->done;
-	todo->done = rd;
+	image_set_answer(set, rd, result, todo);
 }
 
 struct chunkmap_entry *image_set_want(struct image_set *set, const struct chunkid *id,
@@ -113,6 +120,7 @@ struct chunkmap_entry *image_set_want(struct image_set *set, const struct chunki
 void image_set_do(struct image_set *set, struct image_set_todo *todo)
 {
 	struct chunkmap_entry *first = NULL;
+	unsigned n = 0;
 
 	/* Collected in front, asked for in order. */
 	while (todo->load) {
@@ -132,8 +140,15 @@ void image_set_do(struct image_set *set, struct image_set_todo *todo)
 		todo->done = rd->next;
 		rd->next = NULL;
 		rd->done(rd, rd->result);
+		n++;
 	}
 	chunkmap_release(take_ptr(todo->release));
+	if (n == 0)
+		return;
+	locked(&set->lock);
+	set->answering -= n;
+	if (set->answering == 0)
+		pthread_cond_broadcast(&set->idle);
 }
 
 /* Wrong size or unreadable: the bytes never become visible. */
@@ -154,8 +169,11 @@ static int map_chunk(const struct chunkmap_entry *e, void **ret)
 	}
 	int r = -errno;
 	munmap(base, e->size);
-	if (r != -EINVAL)
+	/* What an access would be killed for. */
+	if (r == -EFAULT || r == -EHWPOISON)
 		return -EBADMSG;
+	if (r != -EINVAL)
+		return r;
 	/* A kernel before 5.14: it populates, but does not tell of errors. */
 	base = mmap(NULL, e->size, PROT_READ, MAP_SHARED | MAP_POPULATE, e->fd, 0);
 	if (base == MAP_FAILED)
@@ -164,35 +182,50 @@ static int map_chunk(const struct chunkmap_entry *e, void **ret)
 	return 0;
 }
 
+static bool may_work_later(int r)
+{
+	return store_error_is_transient(r) || r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
+/* A read that waits for the entry and is of an image of that store, or of another one. */
+static struct image_read *waiting_read(
+	const struct chunkmap_entry *e, const struct cache_store *store, bool is)
+{
+	for (const struct image_read_slot *slot = e->waiters; slot; slot = slot->next)
+		if ((slot->read->image->store == store) == is)
+			return slot->read;
+	return NULL;
+}
+
 static void fail(struct image_set *set, struct chunkmap_entry *e, int r)
 {
 	struct image_set_todo todo = {0};
-	struct image_read_slot *waiters;
+	struct image_read *rd;
 
 	{
 		locked(&set->lock);
-		/* As long as somebody waits and has time, what may work later is tried again. */
-		if (e->waiters && store_error_is_transient(r) && !set->stopped) {
+		/* Finishing takes all of the read's waits out of their lists. */
+		while (!may_work_later(r) && (rd = waiting_read(e, e->get.store, true)))
+			image_set_finish(set, rd, -EIO, &todo);
+		/* As long as somebody waits and has time, what may work later is tried again, and so
+		 * are the stores of other images. */
+		if (e->waiters) {
 			uint64_t pause = RETRY_FIRST_NS << (e->tries < 5 ? e->tries : 5);
+			rd = waiting_read(e, e->get.store, false);
+			if (rd)
+				e->get.store = rd->image->store;
 			e->tries++;
 			e->retry_ns = clock_ns() + (pause < RETRY_MAX_NS ? pause : RETRY_MAX_NS);
 			e->next_retry = set->retries;
 			set->retries = e;
 			pthread_cond_signal(&set->wake);
-			return;
+		} else {
+			chunkmap_failed(set->map, e);
+			if (chunkmap_loading(set->map) == 0)
+				pthread_cond_broadcast(&set->idle);
+			todo.release = e;
 		}
-		waiters = e->waiters;
-		while (waiters) {
-			/* Finishing takes all of the read's waits out of their lists, this one too.
-			 */
-			image_set_finish(set, waiters->read, -EIO, &todo);
-			waiters = e->waiters;
-		}
-		chunkmap_failed(set->map, e);
-		if (chunkmap_loading(set->map) == 0)
-			pthread_cond_broadcast(&set->idle);
 	}
-	free(e);
 	image_set_do(set, &todo);
 }
 
@@ -225,6 +258,7 @@ static void map_work(struct work *w)
 			if (--rd->pending == 0)
 				image_set_finish(set, rd, 0, &todo);
 		}
+		chunkmap_unref(set->map, e);
 		todo.release = chunkmap_reap(set->map);
 		if (chunkmap_loading(set->map) == 0)
 			pthread_cond_broadcast(&set->idle);
@@ -276,6 +310,7 @@ static uint64_t collect_due(struct image_set *set, uint64_t now, struct image_se
 		if (e->retry_ns <= now || set->stopped) {
 			*p = e->next_retry;
 			e->get.priority = STORE_DEMAND;
+			e->doomed = false; /* what was evicted is not what will come */
 			e->next_free = todo->load;
 			todo->load = e;
 			continue;
@@ -370,8 +405,8 @@ int image_set_new(struct cache *cache, const struct image_set_options *opts, str
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&set->wake, &monotonic);
+	pthread_cond_init(&set->idle, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	pthread_cond_init(&set->idle, NULL);
 	r = start(set, opts);
 	if (r < 0) {
 		image_set_free(set);
@@ -392,8 +427,12 @@ void image_set_stop(struct image_set *set)
 		while (set->pending)
 			image_set_finish(set, set->pending, -EIO, &todo);
 		pthread_cond_signal(&set->wake);
+		pthread_cond_broadcast(&set->idle);
 	}
 	image_set_do(set, &todo);
+	locked(&set->lock);
+	while (set->answering)
+		pthread_cond_wait(&set->idle, &set->lock);
 }
 
 void image_set_free(struct image_set *set)

@@ -26,9 +26,10 @@ struct image_set {
 	pthread_cond_t wake; /* the timer's */
 	struct chunkmap *map;
 	struct image_read *pending, *pending_last; /* by deadline */
+	unsigned answering; /* reads that ended, whose done() has not returned */
 	struct chunkmap_entry *retries;
 	bool stopped, quit;
-	pthread_cond_t idle; /* no entry is LOADING */
+	pthread_cond_t idle; /* no entry is LOADING; none is answering; stopped */
 	pthread_t timer;
 	bool has_timer;
 };
@@ -37,12 +38,15 @@ struct image {
 	atomic_uint refs;
 	struct image_set *set;
 	struct cache_store *store;
-	struct store_image info;
-	_Atomic(struct recipe *) recipe; /* NULL until loaded */
+	struct store_image listed, loaded; /* loaded: valid once recipe is set */
+	_Atomic(struct recipe *) recipe;   /* NULL until loaded */
 	struct work load_work;
+	uint64_t reported_ns; /* the loader's: when it last said that it cannot */
 	/* under the set's lock */
 	bool loading;
+	bool meta_asked; /* for the metadata region */
 	struct image_wait *waits;
+	struct image_read *reads; /* LOADING */
 	struct readahead readahead;
 };
 
@@ -63,15 +67,23 @@ struct chunkmap_entry *image_set_want(struct image_set *set, const struct chunki
 /* Puts a read among the pending ones. */
 void image_set_pend(struct image_set *set, struct image_read *rd);
 void image_set_unpend(struct image_set *set, struct image_read *rd);
+/* Puts a read that is not pending on todo->done. */
+void image_set_answer(
+	struct image_set *set, struct image_read *rd, int result, struct image_set_todo *todo);
 /* Ends a pending read: out of every list, on todo->done. */
 void image_set_finish(
 	struct image_set *set, struct image_read *rd, int result, struct image_set_todo *todo);
 
+/* image.c: wants all stored chunks of a loaded image that begin before `end` and end behind `offset`. */
+void image_want_range(struct image *img, uint64_t offset, uint64_t end, enum store_priority prio,
+	struct image_set_todo *todo);
+/* image.c: starts loading the recipe, if that is not under way. */
+void image_start_loading(struct image *img);
+/* image_read.c: the recipe that a read waited for is there. */
+void image_read_resume(struct image_read *rd, struct image_set_todo *todo);
+
 /* ---- call without the lock ---- */
 
 void image_set_do(struct image_set *set, struct image_set_todo *todo);
-
-/* image_read.c: the recipe of a read that waited for it is there, or not. */
-void image_read_loaded(struct image_wait *w, int r);
 
 #endif
