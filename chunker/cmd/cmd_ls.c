@@ -91,8 +91,7 @@ static int print_text(const struct cmd *c, struct store *s, const struct store_l
 		"NAME", "SIZE", "DATA", "CHUNKS", "OWN", "CREATED", "SOURCE"};
 	if (l->n == 0) {
 		if (!c->quiet)
-			log_info("%s: no images yet; `smr -s %s chunk FILE.img` adds one",
-				store_url(s), store_url(s));
+			log_info("%s: no images", store_url(s));
 		return 0;
 	}
 	struct table *t = table_new(7, "lllllll");

@@ -13,6 +13,7 @@
 
 static const struct cmd_verb *const verbs[] = {
 	&cmd_chunk,
+	&cmd_import,
 	&cmd_ls,
 	&cmd_info,
 	&cmd_cat,
