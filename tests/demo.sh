@@ -4,6 +4,7 @@
 # chunks, a web server serves them, smrfs mounts them, and a program runs from the mount. ./dev demo builds and starts it.
 #
 # usage: demo.sh BUILD-DIRECTORY      needs no root (then fuse2fs takes the place of the loop device)
+# shellcheck disable=SC2119  # nginx_bytes and nginx_requests need no argument
 . "$(dirname "$0")/system/functions.sh"
 
 build=$(realpath "${1:?usage: demo.sh BUILD-DIRECTORY}")
@@ -21,13 +22,16 @@ step()
 	[ $# -eq 0 ] || printf '%s\n' "$@"
 }
 
-# show COMMAND ARG...: as one would type it.
+# show COMMAND ARG...: as one would type it. show_as TEXT COMMAND ARG...: where that reads better otherwise.
 show()
 {
-	local text
-	text=$(printf '%s ' "$@")
-	printf '%s    $ %s%s\n' "$dim" "${text% }" "$off"
-	"$@"
+	show_as "$*" "$@"
+}
+
+show_as()
+{
+	printf '%s    $ %s%s\n' "$dim" "$1" "$off"
+	"${@:2}" | sed 's/^/    /'
 }
 
 human()
@@ -53,7 +57,7 @@ in_image()
 
 mount_store()
 {
-	show smrfs "$nginx_url" mnt -o cache=cache
+	show smrfs "$nginx_url" mnt -o cache=cache < /dev/null
 	cleanup_fn unmount_quietly "$work/mnt"
 }
 
@@ -62,9 +66,9 @@ mount_image()
 	local image=mnt/$name.img
 	mkdir -p root
 	if [ "$(id -u)" -eq 0 ] && losetup -f > /dev/null 2>&1; then
-		printf '%s    $ losetup -r -f --show --direct-io=on %s%s\n' "$dim" "$image" "$off"
+		show_as "losetup -r -f --show --direct-io=on $image" true
 		attach_loop "$work/$image"
-		echo "$loop"
+		echo "    $loop"
 		show mount -o ro,noload "$loop" root
 	else
 		show fuse2fs -o ro "$image" root
@@ -81,9 +85,14 @@ unmount_quietly()
 # The daemon ends a moment after its mount; the next one takes over the cache then.
 unmount_all()
 {
-	show unmount root
-	[ -z "${loop-}" ] || detach_loop "$loop" "$work/mnt/$name.img"
-	show unmount mnt
+	if [ -n "${loop-}" ]; then
+		show umount root
+		show losetup -d "$loop"
+		loop=
+	else
+		show fusermount3 -u root
+	fi
+	show_as "umount mnt" unmount mnt
 }
 
 fetched()
@@ -91,11 +100,23 @@ fetched()
 	printf '    fetched: %s in %s requests\n' "$(human "$(nginx_bytes)")" "$(nginx_requests)"
 }
 
+# run PROGRAM ARG... from the image
+run()
+{
+	local quoted=$1 arg
+	for arg in "${@:2}"; do
+		case $arg in
+		*[!a-zA-Z0-9/._-]*) quoted+=" '$arg'" ;;
+		*) quoted+=" $arg" ;;
+		esac
+	done
+	show_as "chroot root $quoted" in_image root "$@"
+}
+
 run_programs()
 {
-	# shellcheck disable=SC2016  # Perl's own variables
-	show in_image root perl -e 'print "    hello from perl ", $^V, "\n"'
-	show in_image root python3 -c 'import sys; print("    hello from python", sys.version.split()[0])'
+	run sed -n 's/^PRETTY_NAME=//p' /usr/lib/os-release
+	run python3 -c 'print("hello from a python3 that was not here", 6 * 7, "seconds ago")'
 }
 
 requires_fuse
@@ -149,9 +170,9 @@ unmount_all
 step "What happened"
 printf '    the image              %10s\n' "$(human "$image_size")"
 printf '    its chunks, compressed %10s\n' "$(human "$store_size")"
-printf '    fetched to run         %10s   (%s %% of the chunks)\n' "$(human "$first")" $((first * 100 / store_size))
-printf '    fetched the next time  %10s   (the list of images, to see what is new)\n' "$(human "$again")"
-printf '    cache on disk          %10s\n' "$(human "$(du -sB1 cache | cut -f1)")"
+printf '    fetched to run         %10s   (%s %% of them)\n' "$(human "$first")" $((first * 100 / store_size))
+printf '    fetched the next time  %10s   (the list of images, and some read-ahead)\n' "$(human "$again")"
+printf '    cache on disk          %10s   (not compressed, so that it can be mapped)\n' "$(human "$(du -sB1 cache | cut -f1)")"
 printf '    time                   %8s.%s s   (the demo without building)\n' $((($(now_ms) - start) / 1000)) \
 	$((($(now_ms) - start) % 1000 / 100))
 printf '\nEverything is cleaned up. README.md says how to use it for real.\n'
