@@ -25,7 +25,8 @@ void chunkid_hash(const void *data, size_t n, struct chunkid *ret);
 struct chunkid_hasher;
 struct chunkid_hasher *chunkid_hasher_new(void); /* NULL: no memory */
 void chunkid_hasher_add(struct chunkid_hasher *h, const void *data, size_t n);
-void chunkid_hasher_finish(struct chunkid_hasher *h, struct chunkid *ret); /* may be reused afterwards */
+/* The hasher is as new afterwards. */
+void chunkid_hasher_finish(struct chunkid_hasher *h, struct chunkid *ret);
 void chunkid_hasher_free(struct chunkid_hasher *h);
 
 /* Lower-case hex and a NUL. */
@@ -42,7 +43,8 @@ static inline bool chunkid_equal(const struct chunkid *a, const struct chunkid *
 
 static inline int chunkid_compare(const void *a, const void *b)
 {
-	return memcmp(((const struct chunkid *)a)->b, ((const struct chunkid *)b)->b, CHUNKID_BYTES);
+	return memcmp(
+		((const struct chunkid *)a)->b, ((const struct chunkid *)b)->b, CHUNKID_BYTES);
 }
 
 #endif

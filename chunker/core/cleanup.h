@@ -43,15 +43,15 @@ static inline pthread_mutex_t *cleanup_lock(pthread_mutex_t *m)
 /* Holds the mutex until the end of the enclosing block. */
 #define CLEANUP_CAT2(a, b) a##b
 #define CLEANUP_CAT(a, b)  CLEANUP_CAT2(a, b)
-#define locked(mutex)                                                                              \
-	pthread_mutex_t *CLEANUP_CAT(locked_, __LINE__) auto_with(cleanup_unlockp)                 \
+#define locked(mutex)                                                              \
+	pthread_mutex_t *CLEANUP_CAT(locked_, __LINE__) auto_with(cleanup_unlockp) \
 		__attribute__((unused)) = cleanup_lock(mutex)
 
-#define take_ptr(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) taken_ = (p);                                                        \
-		(p) = NULL;                                                                        \
-		taken_;                                                                            \
+#define take_ptr(p)                         \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
 	})
 
 static inline int take_fd(int *fd)

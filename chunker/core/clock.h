@@ -18,8 +18,8 @@ static inline uint64_t clock_ns(void)
 
 static inline struct timespec clock_timespec(uint64_t ns)
 {
-	return (struct timespec){.tv_sec = (time_t)(ns / CLOCK_NS_PER_S),
-		.tv_nsec = (long)(ns % CLOCK_NS_PER_S)};
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / CLOCK_NS_PER_S), .tv_nsec = (long)(ns % CLOCK_NS_PER_S)};
 }
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where the defaults come from: a flag, else the environment (SMR_STORE, SMR_CACHE), else /etc/smr.conf, else what
- * is built in. /etc/smr.conf has `key = value` lines, '#' comments; the keys are the names of the flags. An unknown key
- * is an error that names file and line; SMR_CONF names another file (an empty value: none).
+ * Where the defaults come from: a flag, else the environment (SMR_STORE, SMR_CACHE), else /etc/smr.conf,
+ * else what is built in. /etc/smr.conf has `key = value` lines, '#' comments; the keys are the names of
+ * the flags. An unknown key is an error that names file and line; SMR_CONF names another file (an empty
+ * value: none).
  *
  * Read once at start by main; immutable afterwards.
  */
@@ -15,10 +16,12 @@
 
 struct config;
 
-/* A missing default file is an empty configuration; a missing file that SMR_CONF names is -ENOENT. -EINVAL: a bad line. */
+/* A missing default file is an empty configuration; a missing file that SMR_CONF names is -ENOENT.
+ * -EINVAL: a bad line. */
 int config_load(struct config **ret, struct smr_error *err);
 /* The same from text: `origin` is the file's name in messages. The environment is not looked at. */
-int config_parse(const char *text, size_t n, const char *origin, struct config **ret, struct smr_error *err);
+int config_parse(
+	const char *text, size_t n, const char *origin, struct config **ret, struct smr_error *err);
 void config_free(struct config *c);
 /* The value of a key after environment and file, or NULL. Valid as long as the config.
  * Keys: store, cache, cache_size, timeout, insecure, chunk_size, level, jobs. */

@@ -27,8 +27,9 @@ int fd_pwrite_sparse(int fd, const void *data, size_t n, uint64_t offset);
 /* Appends a whole file to `b`. -EFBIG when it is larger than the buffer's maximum. */
 int fd_read_file(int dirfd, const char *path, struct buf *b);
 
-/* Replaces `path` below `dirfd` atomically: temporary file, fsync of the file, rename, fsync of the directory.
- * `mode` as in open(2). A reader sees the old file or the whole new one, after a power cut too. */
+/* Replaces `path` below `dirfd` atomically: temporary file, fsync of the file, rename, fsync of the
+ * directory. `mode` as in open(2). A reader sees the old file or the whole new one, after a power cut
+ * too. */
 int fd_replace_file(int dirfd, const char *path, const void *data, size_t n, mode_t mode);
 
 /* mkdir -p of `path` below `dirfd`; existing directories are fine. -ENOTDIR when something else is there. */
@@ -38,7 +39,8 @@ int fd_mkdirs(int dirfd, const char *path, mode_t mode);
  * "<path>.tmp.<pid>.<counter>". 0 or -ENAMETOOLONG. */
 int fd_temp_name(const char *path, char *ret, size_t ret_size);
 
-/* An anonymous file with these bytes, sealed against every change. Returns the descriptor or a negative errno. */
+/* An anonymous file with these bytes, sealed against every change. Returns the descriptor or a negative
+ * errno. */
 int fd_sealed_memfd(const char *name, const void *data, size_t n);
 
 #endif

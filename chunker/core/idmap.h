@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A hash table from chunk id to a 64-bit value: open addressing, linear probing, backward-shift deletion. Ids are
- * SHA-256 outputs, yet a publisher may choose them, so the hash is seeded at random per table.
+ * A hash table from chunk id to a 64-bit value: open addressing, linear probing, backward-shift deletion.
+ * Ids are SHA-256 outputs, yet a publisher may choose them, so the hash is seeded at random per table.
  *
  * Not thread-safe. Values are plain numbers or pointers cast to uintptr_t; the map owns nothing.
  */

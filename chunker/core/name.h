@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Image names: [A-Za-z0-9._-]{1,200}, not starting with a dot. They are file names, URL path segments and NBD export
- * names unescaped, which is why the alphabet is this small.
+ * Image names: [A-Za-z0-9._-]{1,200}, not starting with a dot. They are file names, URL path segments and
+ * NBD export names unescaped, which is why the alphabet is this small.
  */
 #ifndef CORE_NAME_H
 #define CORE_NAME_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The recipe of one image, format version 1: which chunk is where. Used in place, mapped read-only, without
- * heap per entry. All numbers little-endian. Offsets are from the start of the file and multiples of 8; sections follow
- * in this order without gaps but zero padding to 8 bytes.
+ * The recipe of one image, format version 1: which chunk is where. Used in place, mapped read-only,
+ * without heap per entry. All numbers little-endian. Offsets are from the start of the file and multiples
+ * of 8; sections follow in this order without gaps but zero padding to 8 bytes.
  *
  *     recipe   = header name table config source digest
  *     header   = 256 bytes:
@@ -26,8 +26,8 @@
  *     entry    = u32 chunk index, u32 flags << 24 | wire length (plain: both 0), u8[32] chunk id
  *     digest   = u8[32], SHA-256 of everything before it: the recipe's digest, NAME@sha256:DIGEST
  *
- * Limits, checked before anything is allocated or followed: file <= 256 MiB, image <= 64 TiB, config <= 4 MiB,
- * source <= 4 KiB. A recipe is immutable; any thread may read it.
+ * Limits, checked before anything is allocated or followed: file <= 256 MiB, image <= 64 TiB, config <= 4
+ * MiB, source <= 4 KiB. A recipe is immutable; any thread may read it.
  */
 #ifndef CORE_RECIPE_H
 #define CORE_RECIPE_H
@@ -71,16 +71,16 @@ struct recipe_entry {
 	struct chunkid id;
 };
 
-/* The three ways in. All validate everything, the digest included, before they return, and leave an error that says
- * what is wrong. -EBADMSG: not a valid recipe; -ENOTSUP: a newer version or a sealed one; -EFBIG: over a limit.
- * recipe_open_fd maps the file (the descriptor may be closed afterwards; nobody may truncate the file: pass sealed memfds
- * or private files); recipe_from_bytes copies. */
+/* The three ways in. All validate everything, the digest included, before they return, and leave an error
+ * that says what is wrong. -EBADMSG: not a valid recipe; -ENOTSUP: a newer version or a sealed one;
+ * -EFBIG: over a limit. recipe_open_fd maps the file (the descriptor may be closed afterwards; nobody may
+ * truncate the file: pass sealed memfds or private files); recipe_from_bytes copies. */
 int recipe_open_fd(int fd, struct recipe **ret, struct smr_error *err);
 int recipe_from_bytes(const void *data, size_t n, struct recipe **ret, struct smr_error *err);
 void recipe_free(struct recipe *r);
 
-/* Header only (the first RECIPE_HEADER_BYTES + NAME_LEN_MAX bytes, or all there are), for listings: validates the
- * header, not the table, not the digest. */
+/* Header only (the first RECIPE_HEADER_BYTES + NAME_LEN_MAX bytes, or all there are), for listings:
+ * validates the header, not the table, not the digest. */
 int recipe_parse_header(const void *data, size_t n, struct recipe_info *ret, struct smr_error *err);
 
 const struct recipe_info *recipe_info(const struct recipe *r);
@@ -99,8 +99,8 @@ uint64_t recipe_lower_bound(const struct recipe *r, uint64_t chunk_index);
 /* The id of a chunk in place (valid as long as the recipe), or NULL for a chunk of zeros. O(log n). */
 const struct chunkid *recipe_find(const struct recipe *r, uint64_t chunk_index);
 
-/* Writing. The entries must be ascending; zero chunks are left out by the caller. The same input gives the same
- * bytes everywhere. */
+/* Writing. The entries must be ascending; zero chunks are left out by the caller. The same input gives
+ * the same bytes everywhere. */
 struct recipe_spec {
 	const char *name;
 	uint64_t image_size;
@@ -109,12 +109,13 @@ struct recipe_spec {
 	uint64_t meta_end;
 	const struct recipe_entry *entries;
 	uint64_t n_entries;
-	const char *config;              /* may be NULL */
+	const char *config; /* may be NULL */
 	size_t config_len;
-	const char *source;              /* may be NULL */
+	const char *source;                    /* may be NULL */
 	const struct chunkid *manifest_digest; /* may be NULL */
 };
-/* Appends the file to `out` (whose maximum should be RECIPE_FILE_MAX). -EINVAL: the spec breaks a rule above. */
+/* Appends the file to `out` (whose maximum should be RECIPE_FILE_MAX). -EINVAL: the spec breaks a rule
+ * above. */
 int recipe_encode(const struct recipe_spec *spec, struct buf *out, struct smr_error *err);
 
 #endif

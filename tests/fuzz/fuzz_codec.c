@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The wire form of a chunk. The first byte chooses the chunk size, the rest is the object. Nothing may be written behind the
- * chunk, and what decodes must survive a round trip.
+ * The wire form of a chunk. The first byte chooses the chunk size, the rest is the object. Nothing may be
+ * written behind the chunk, and what decodes must survive a round trip.
  */
 #include <stdint.h>
 #include <stdio.h>

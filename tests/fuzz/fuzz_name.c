@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Image names, from paths and with pins. What is accepted is a valid name; a pin that is written again is the input. */
+/* Image names, from paths and with pins. What is accepted is a valid name; a pin that is written again is
+ * the input. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The recipe reader, on the input as it is and with the digest at its end made right, since no fuzzer finds a SHA-256. What
- * is accepted must come out of the encoder again, byte for byte; what is refused must say why.
+ * The recipe reader, on the input as it is and with the digest at its end made right, since no fuzzer
+ * finds a SHA-256. What is accepted must come out of the encoder again, byte for byte; what is refused
+ * must say why.
  */
 #include <stdint.h>
 #include <stdio.h>

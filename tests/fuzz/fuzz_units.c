@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sizes and numbers as people write them. What is accepted can be written again and is close to what was read. */
+/* Sizes and numbers as people write them. What is accepted can be written again and is close to what was
+ * read. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runs a fuzz target without a fuzzer: over the empty input and over every file of the folders that are its arguments. A
- * finding ends the process, after the name of its input; a folder that is missing or empty is a failure too, for then
- * nothing was tested.
+ * Runs a fuzz target without a fuzzer: over the empty input and over every file of the folders that are
+ * its arguments. A finding ends the process, after the name of its input; a folder that is missing or
+ * empty is a failure too, for then nothing was tested.
  */
 #include <dirent.h>
 #include <errno.h>

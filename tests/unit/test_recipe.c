@@ -64,7 +64,8 @@ static void assert_hex(const struct chunkid *id, const char *hex)
 	assert_string_equal(text, hex);
 }
 
-/* Computed by another program from the grammar in recipe.h. If these change, published recipes are no longer read. */
+/* Computed by another program from the grammar in recipe.h. If these change, published recipes are no
+ * longer read. */
 static void test_the_format_does_not_drift(void **state)
 {
 	(void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Recipes as an attacker or a broken disk would write them. What makes the oracle simple: a valid recipe has exactly
- * one encoding, so whatever is accepted must come out of the encoder again, byte for byte.
+ * Recipes as an attacker or a broken disk would write them. What makes the oracle simple: a valid recipe
+ * has exactly one encoding, so whatever is accepted must come out of the encoder again, byte for byte.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -190,8 +190,9 @@ static void test_every_changed_header_byte_is_refused_or_another_valid_recipe(vo
 		}
 		b.data[at] = kept;
 	}
-	/* Only fields that say something by themselves: image size, chunk size, layout, metadata end, manifest digest. And the
-	 * config, which is opaque here, may take the 7 zeros behind it for its own. */
+	/* Only fields that say something by themselves: image size, chunk size, layout, metadata end,
+	 * manifest digest. And the config, which is opaque here, may take the 7 zeros behind it for its
+	 * own. */
 	assert_int_equal(accepted[CONFIG_LEN], 7);
 	accepted[CONFIG_LEN] = 0;
 	for (size_t at = 0; at < RECIPE_HEADER_BYTES; at++)
@@ -244,7 +245,8 @@ static void test_trailing_bytes_are_refused(void **state)
 	buf_done(&b);
 }
 
-/* One edit of a valid recipe of 4 entries, config of 25 and source of 21 bytes; the digest is right afterwards. */
+/* One edit of a valid recipe of 4 entries, config of 25 and source of 21 bytes; the digest is right
+ * afterwards. */
 struct edit {
 	unsigned at;
 	unsigned width; /* bytes: 1, 4, 8 */
