@@ -38,7 +38,7 @@ static void on_signal(void *user, int sig)
 		loop_stop(d->loop);
 		return;
 	}
-	/* Opening the store may take as long as it likes, and nothing was promised to anybody yet. */
+	/* Opening the store may take long, and nothing was promised to anybody yet. */
 	mount_end(d->mount);
 	log_error("%s: ended by a signal before it was ready", d->options->mountpoint);
 	_exit(1);

@@ -5,8 +5,9 @@
 
 #include "options.h"
 
-/* Mounts, goes into the background unless o->foreground, serves until it is unmounted or told to end by a signal. `o` is
- * complete, its paths are absolute. The exit status; what went wrong is logged. */
+/* Mounts, goes into the background unless o->foreground, serves until it is unmounted or told to
+ * end by a signal. `o` is complete, its paths are absolute. The exit status; what went wrong is
+ * logged. */
 int daemon_run(const struct options *o);
 
 #endif

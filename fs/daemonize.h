@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Going into the background without losing errors: the parent waits until the child says that it is ready, or ends.
+ * Going into the background without losing errors: the parent waits until the child says that it is
+ * ready, or ends.
  *
  *     parent                              child
  *     daemonize_fork ─────── fork ──────> daemonize_fork returns 0
@@ -16,10 +17,12 @@
 
 #include "../chunker/core/error.h"
 
-/* Call before threads are started. 0: in the child, a descriptor for daemonize_ready in *ret_ready; 1: in the parent,
- * with the status to exit with in *ret_status, and whether a signal ended the child, which then could not clean up. */
+/* Call before threads are started. 0: in the child, a descriptor for daemonize_ready in *ret_ready;
+ * 1: in the parent, with the status to exit with in *ret_status, and whether a signal ended the
+ * child, which then could not clean up. */
 int daemonize_fork(int *ret_ready, int *ret_status, bool *ret_killed, struct smr_error *err);
-/* Leaves the terminal: standard descriptors to /dev/null, logs to syslog, parent released with status 0. */
+/* Leaves the terminal: standard descriptors to /dev/null, logs to syslog, parent released with
+ * status 0. */
 void daemonize_ready(int ready);
 
 #endif

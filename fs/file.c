@@ -65,8 +65,8 @@ static void read_finish(struct request *rq, int r)
 	}
 	if (fuse_reply_iov(rq->req, rd->iov, (int)rd->n_iov) != -EFAULT)
 		return;
-	/* A page of the pool's file could not be read. The kernel has failed this read with EIO by now, it takes no second
-	 * answer; the next one fetches the chunk anew. */
+	/* A page of the pool's file could not be read. The kernel has failed this read with EIO by
+	 * now, it takes no second answer; the next one fetches the chunk anew. */
 	report_failure(rq->server, rd, "a chunk in the cache is damaged, it is fetched again");
 	image_read_bad(rd);
 }

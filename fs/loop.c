@@ -19,8 +19,8 @@
 struct thread {
 	struct loop *loop;
 	pthread_t id;
-	/* REQUEST_SLOT_BYTES of room, then what a request has beyond its slot: only in this rare case are its parts put
-	 * together here. */
+	/* REQUEST_SLOT_BYTES of room, then what a request has beyond its slot: only in this rare
+	 * case are its parts put together here. */
 	unsigned char *large;
 };
 
@@ -93,8 +93,8 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
-/* Reads one request into the slot. 0 with *ret_buf, -ENODEV when the file system was unmounted, -EAGAIN when there is
- * nothing to process this time. */
+/* Reads one request into the slot. 0 with *ret_buf, -ENODEV when the file system was unmounted,
+ * -EAGAIN when there is nothing to process this time. */
 static int read_request(struct thread *t, struct request *rq, struct fuse_buf *ret_buf)
 {
 	unsigned char *slot = request_slot(rq);
@@ -163,7 +163,8 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* The first request of a mount. Its answer sets the limits of all that follows, so nothing else is read before. */
+/* The first request of a mount. Its answer sets the limits of all that follows, so nothing else is
+ * read before. */
 static int answer_init(struct loop *l, struct smr_error *err)
 {
 	struct request *rq = requests_first(l->requests);
@@ -222,7 +223,7 @@ int loop_wait(struct loop *l)
 			pthread_cond_wait(&l->changed, &l->lock);
 			continue;
 		}
-		/* A kick is lost on a thread that is just about to call readv, hence again and again. */
+		/* A kick is lost on a thread that is just about to call readv: again and again. */
 		requests_stop(l->requests);
 		for (unsigned i = 0; i < l->n_started; i++)
 			pthread_kill(l->threads[i].id, SIGUSR1);

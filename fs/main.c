@@ -17,7 +17,8 @@
 
 #define EXIT_USAGE 2
 
-/* Well below the size of a huge page, which the kernel would otherwise put under each thread's stack. */
+/* Well below the size of a huge page, which the kernel would otherwise put under each thread's
+ * stack. */
 #define STACK_BYTES (512u << 10)
 
 static const char help[] =

@@ -15,6 +15,7 @@
 #include "../chunker/core/fd.h"
 #include "../chunker/core/log.h"
 #include "../chunker/core/units.h"
+#include "mountinfo.h"
 
 #define READ_AHEAD_KB "1024"
 
@@ -25,7 +26,8 @@ struct mount {
 
 /* ---- before ---- */
 
-/* Is `path` the directory `dir` or something below it? Parts at the end of `path` may not exist yet. */
+/* Is `path` the directory `dir` or something below it? Parts at the end of `path` may not exist
+ * yet. */
 static bool is_below(const char *path, const char *dir)
 {
 	char *known auto_free = strdup(path);
@@ -204,40 +206,6 @@ void mount_free(struct mount *m)
 
 /* ---- the kernel's parameters ---- */
 
-/* Does the field at *s (up to a space) say `path`? mountinfo writes space, tab, newline and backslash in octal. Moves *s to
- * the space. */
-static bool field_equals(const char **s, const char *path)
-{
-	bool same = true;
-	for (; **s && **s != ' '; path += *path != '\0') {
-		unsigned char c = (unsigned char)*(*s)++;
-		if (c == '\\' && (*s)[0] && (*s)[1] && (*s)[2]) {
-			c = (unsigned char)(((*s)[0] - '0') << 6 | ((*s)[1] - '0') << 3 |
-					    ((*s)[2] - '0'));
-			*s += 3;
-		}
-		if (c != (unsigned char)*path)
-			same = false;
-	}
-	return same && *path == '\0';
-}
-
-bool mount_parse_info(
-	const char *line, const char *mountpoint, unsigned *ret_major, unsigned *ret_minor)
-{
-	/* 36 35 98:0 /root /mount/point options... - type source options */
-	unsigned major, minor;
-	int at = 0;
-	if (sscanf(line, "%*u %*u %u:%u %*s %n", &major, &minor, &at) != 2 || at == 0)
-		return false;
-	const char *s = line + at;
-	if (!field_equals(&s, mountpoint) || !strstr(s, " - fuse.smrfs "))
-		return false;
-	*ret_major = major;
-	*ret_minor = minor;
-	return true;
-}
-
 static int find_device(const char *path, unsigned *ret_major, unsigned *ret_minor)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -248,7 +216,7 @@ static int find_device(const char *path, unsigned *ret_major, unsigned *ret_mino
 		return -errno;
 	/* the last one is on top */
 	while (getline(&line, &cap, f) >= 0)
-		if (mount_parse_info(line, path, ret_major, ret_minor))
+		if (mountinfo_parse(line, path, ret_major, ret_minor))
 			r = 0;
 	free(line);
 	fclose(f);

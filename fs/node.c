@@ -9,8 +9,8 @@
 #include "../chunker/core/cleanup.h"
 #include "../chunker/core/idmap.h"
 
-/* Entries are allocated by the block and never moved or freed before the table is, so that nodes_get
- * can follow any id without a lock. */
+/* Entries are allocated by the block and never moved or freed before the table is, so that
+ * nodes_get can follow any id without a lock. */
 #define BLOCK_ENTRIES 1024u
 #define BLOCKS_MAX    4096u
 

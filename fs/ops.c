@@ -6,14 +6,15 @@
 #include "loop.h"
 #include "rootdir.h"
 
-/* Readahead and direct I/O of many readers are background requests; the default of 12 would make a cold store look slow. */
+/* Readahead and direct I/O of many readers are background requests; the default of 12 would make a
+ * cold store look slow. */
 #define MAX_BACKGROUND 1024u
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct server *s = userdata;
-	/* Answers go out straight from the mapped chunks; splicing them was half as fast. Attributes never change, so nothing is to
-	 * be invalidated by them. */
+	/* Answers go out straight from the mapped chunks; splicing them was half as fast.
+	 * Attributes never change, so nothing is to be invalidated by them. */
 	conn->want &= ~(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 			FUSE_CAP_AUTO_INVAL_DATA);
 	conn->want |= conn->capable &

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The table of operations; what is in it is described where it is implemented: entry.h, dir.h, file.h. */
+/* The table of operations; what is in it is described where it is implemented: entry.h, dir.h,
+ * file.h. */
 #ifndef FS_OPS_H
 #define FS_OPS_H
 

@@ -4,9 +4,9 @@
  *
  *     smrfs STORE MOUNTPOINT [-f] [-d] [-o OPTION[,OPTION...]]...
  *
- * A comma or backslash inside a value is written "\,", "\\". Options that only mean something to mount(8) and systemd are
- * accepted and ignored. So is "rw", which mount(8) passes for every line that does not say "ro"; a mount is read-only
- * always. What is not known is an error that names it.
+ * A comma or backslash inside a value is written "\,", "\\". Options that only mean something to
+ * mount(8) and systemd are accepted and ignored. So is "rw", which mount(8) passes for every line
+ * that does not say "ro"; a mount is read-only always. What is not known is an error that names it.
  *
  * Pure: no file, no environment, no clock. The struct owns its strings; options_done frees them.
  */
@@ -38,25 +38,27 @@ struct options {
 
 /* 0, -ENOMEM, or -EINVAL with a message for a usage error. */
 int options_parse(int argc, char **argv, struct options *ret, struct smr_error *err);
-/* Fills in what the command line left open: from the configuration, then what is built in; a value that is not valid
- * there is -EINVAL. The cache directory is left to config_cache_dir. */
+/* Fills in what the command line left open: from the configuration, then what is built in; a value
+ * that is not valid there is -EINVAL. The cache directory is left to config_cache_dir. */
 int options_complete(struct options *o, const struct config *c, struct smr_error *err);
-/* Makes paths independent of the working directory `cwd`: the store unless it is a URL, mount point, cache directory,
- * CA file. -ENOMEM. */
+/* Makes paths independent of the working directory `cwd`: the store unless it is a URL, mount
+ * point, cache directory, CA file. -ENOMEM. */
 int options_absolute(struct options *o, const char *cwd);
 /* Frees the strings and zeroes the struct. */
 void options_done(struct options *o);
 
 /* The directory of a store that is one, or NULL for a URL. Points into `store`. */
 const char *options_store_path(const char *store);
-/* What /proc/mounts may show of the store: its URL without user, password and query. NULL: no memory; the caller frees it. */
+/* What /proc/mounts may show of the store: its URL without user, password and query. NULL: no
+ * memory; the caller frees it. */
 char *options_public_store(const char *store);
 /* A value with backslashes before what separates options. NULL: no memory; the caller frees it. */
 char *options_escape(const char *value);
 
-/* The longest read deadline that the kernel's own limits leave room for: fs.fuse.default_request_timeout and
- * max_request_timeout abort the whole mount when a request takes longer, so 0.8 of what applies. Arguments in seconds, 0 =
- * not set, as in the sysctls; the result in milliseconds, 0 = for ever. */
+/* The longest read deadline that the kernel's own limits leave room for:
+ * fs.fuse.default_request_timeout and max_request_timeout abort the whole mount when a request
+ * takes longer, so 0.8 of what applies. Arguments in seconds, 0 = not set, as in the sysctls; the
+ * result in milliseconds, 0 = for ever. */
 uint32_t options_clamp_timeout(int64_t timeout, uint64_t default_limit, uint64_t max_limit);
 
 #endif

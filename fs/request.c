@@ -20,9 +20,9 @@ struct requests {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* one was freed, or stop was set */
 	struct request *free;
-	unsigned
-		n_used; /* all[1..n_used - 1] were taken at some time; what is behind was never touched */
-	unsigned n_out; /* taken and not given back */
+	unsigned n_used; /* all[1..n_used - 1] were taken at some time; what is behind was never
+			    touched */
+	unsigned n_out;  /* taken and not given back */
 	bool stop;
 };
 
@@ -188,8 +188,9 @@ static void request_answer(struct request *rq, bool done)
 		request_release(rq);
 }
 
-/* libfuse calls this with the lock of the fuse_req_t held, either from the thread that processes INTERRUPT or, for one
- * that came earlier, within request_wait. There READY is not set yet, so that nothing is answered before libfuse has let go. */
+/* libfuse calls this with the lock of the fuse_req_t held, either from the thread that processes
+ * INTERRUPT or, for one that came earlier, within request_wait. There READY is not set yet, so that
+ * nothing is answered before libfuse has let go. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
 	struct request *rq = data;

@@ -2,25 +2,28 @@
 /*
  * Requests of the kernel and the slots that they are read into.
  *
- * A slot is 8 KiB of a memfd, larger than any request a read-only mount gets but bulk FORGETs. It is free again only when its
- * request was answered, so the memfd is at any time a journal of what the kernel waits for, and a successor that is
- * handed the memfd and the /dev/fuse descriptor could answer in this process's place. Slot 0 is for INIT. Free
- * slots are taken last in, first out, so that few pages are ever touched.
+ * A slot is 8 KiB of a memfd, larger than any request a read-only mount gets but bulk FORGETs. It
+ * is free again only when its request was answered, so the memfd is at any time a journal of what
+ * the kernel waits for, and a successor that is handed the memfd and the /dev/fuse descriptor could
+ * answer in this process's place. Slot 0 is for INIT. Free slots are taken last in, first out, so
+ * that few pages are ever touched.
  *
- * With each slot comes a struct request, the state of an operation that cannot answer at once. Its life:
+ * With each slot comes a struct request, the state of an operation that cannot answer at once:
  *
- *     request_begin ── answered at once ── request_end                                   the thread reads on into the slot
- *                  └── will be completed by another thread ── request_wait               the slot is the request's own
+ *     request_begin ─┬─ answered at once ──────────── request_end    the slot is read into again
+ *                    └─ another thread completes it ─ request_wait   the slot is the request's own
  *
- *     event (bits)   set by                                  the first that makes READY and (DONE or INTR) true answers:
- *     READY          request_wait: libfuse's part of         with DONE  finish(result)
- *                    the request is set up                   else       EINTR, then cancel()
- *     DONE           request_done: there is a result         Nothing but this touches the fuse_req_t once READY.
- *     INTR           the kernel's INTERRUPT
- *     REPLIED        whoever answered                        The second of DONE and REPLIED releases request and slot.
+ *     event     set by
+ *     READY     request_wait: libfuse's part of the request is set up
+ *     DONE      request_done: there is a result
+ *     INTR      the kernel's INTERRUPT
+ *     REPLIED   whoever answered
  *
- * So a request is answered exactly once, whatever order completion, interrupt and set-up come in, and what another
- * thread still works on is never freed under it.
+ * The event that first makes READY and (DONE or INTR) true has its thread answer: with DONE by
+ * finish(), else by EINTR and cancel(). Before READY only request_wait's thread touches the
+ * fuse_req_t, afterwards only the one that answers. The second of DONE and REPLIED releases request
+ * and slot. So a request is answered exactly once, whatever order completion, interrupt and set-up
+ * come in, and what another thread still works on is never freed under it.
  */
 #ifndef FS_REQUEST_H
 #define FS_REQUEST_H
@@ -41,7 +44,7 @@ struct rootdir;
 
 /* What a kind of request does; each may be NULL but finish. */
 struct request_ops {
-	/* Answers. Runs in whatever thread came last; must not block. `r` as given to request_done. */
+	/* Answers; `r` as given to request_done. Runs in any thread and must not block. */
 	void (*finish)(struct request *rq, int r);
 	/* The answer was EINTR: ends early what request_done is still awaited from. */
 	void (*cancel)(struct request *rq);
@@ -103,7 +106,8 @@ struct request *request_current(void);
 struct request *request_begin(fuse_req_t req, const struct request_ops *ops);
 /* It was answered at once. */
 void request_end(struct request *rq);
-/* Another thread will call, or has called, request_done. The caller must not touch `rq` or its fuse_req_t again. */
+/* Another thread will call, or has called, request_done. The caller must not touch `rq` or its
+ * fuse_req_t again. */
 void request_wait(struct request *rq);
 /* The completion: once, from any thread, also before request_wait. */
 void request_done(struct request *rq, int r);

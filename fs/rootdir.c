@@ -16,7 +16,8 @@
 /* More is not asked for at once; a longer answer is cut here. */
 #define REPLY_MAX (128u << 10)
 
-/* For d_ino where no node has been made yet: any number but 0, which programs take for a deleted entry. */
+/* For d_ino where no node has been made yet: any number but 0, which programs take for a deleted
+ * entry. */
 #define UNKNOWN_INO 0xffffffffu
 
 struct rootdir {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the operations work on: the store, seen through the cache, and the nodes that the kernel knows.
+ * What the operations work on: the store, seen through the cache, and the nodes that the kernel
+ * knows.
  *
- * server_start, server_stop and server_done are for one thread; the rest of the struct is immutable between start and
- * done, or says how it is shared.
+ * server_start, server_stop and server_done are for one thread; the rest of the struct is immutable
+ * between start and done, or says how it is shared.
  */
 #ifndef FS_SERVER_H
 #define FS_SERVER_H
@@ -42,8 +43,8 @@ struct server_options {
 	uint32_t timeout_ms; /* a read's deadline; 0: for ever */
 };
 
-/* Opens cache and store and lists the store, so that what is wrong with them is an error here. Call after fork: it
- * starts threads. On failure nothing is left. */
+/* Opens cache and store and lists the store, so that what is wrong with them is an error here. Call
+ * after fork: it starts threads. On failure nothing is left. */
 int server_start(struct server *s, const struct server_options *opts, struct smr_error *err);
 /* For shutdown: every operation that is pending completes soon, without waiting for an origin. */
 void server_stop(struct server *s);
