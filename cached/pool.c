@@ -256,9 +256,12 @@ int pool_remove(const struct pool *p, const struct chunkid *id)
 	char path[PATH_BYTES];
 
 	chunk_path(id, path);
-	if (unlinkat(p->fd, path, 0) < 0 && errno != ENOENT)
-		return -errno;
-	return 0;
+	if (unlinkat(p->fd, path, 0) == 0 || errno == ENOENT)
+		return 0;
+	/* An empty directory of that name would keep the chunk out of the pool for ever. */
+	if (errno == EISDIR && unlinkat(p->fd, path, AT_REMOVEDIR) == 0)
+		return 0;
+	return -errno;
 }
 
 /* ---- all chunks ---- */
