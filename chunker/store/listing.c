@@ -84,12 +84,9 @@ void listing_set_source(struct store_image *img, const char *source, size_t n)
 		while (n && ((unsigned char)source[n] & 0xc0) == 0x80)
 			n--;
 	}
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)source[i];
-
-		img->source[i] = c < 0x20 || c == 0x7f ? '?' : source[i];
-	}
+	memcpy(img->source, source, n);
 	img->source[n] = '\0';
+	error_clean(img->source);
 }
 
 /* ---- index.json, reading ---- */
