@@ -28,7 +28,11 @@ expect_fetched 1 "4 KiB of data"
 origin_fault delay /chunks/ ms=300
 "$here/readcheck.py" same-chunk "$work/mnt/x.img" "$work/x.img" $((20 << 20))
 # together they look like one sequential reader, so the next chunks are fetched as well; but each once
-wait_for 10 test "$(origin_stat in_flight)" = 0
+nothing_in_flight()
+{
+	[ "$(origin_stat in_flight)" = 0 ]
+}
+wait_for 10 nothing_in_flight
 curl -fsS "$origin_control/log" | jq -r '.[].path' | grep /chunks/ | sort | uniq -d > "$work/twice"
 [ ! -s "$work/twice" ] || { cat "$work/twice"; die "these chunks were fetched more than once"; }
 umount_smrfs "$work/mnt"
