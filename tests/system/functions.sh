@@ -111,6 +111,18 @@ requires_netns()
 	unshare -n true 2> /dev/null || skip "network namespaces cannot be made here"
 }
 
+# own_mounts: from here on, mounts are seen by this test and what it starts only. Call it first: it starts the test anew.
+own_mounts()
+{
+	local status=0
+	[ -z "${IN_OWN_MOUNTS-}" ] || return 0
+	requires_root
+	requires_program unshare
+	unshare -m true 2> /dev/null || skip "mount namespaces cannot be made here"
+	IN_OWN_MOUNTS=1 unshare -m --propagation private "$0" || status=$?
+	exit "$status"
+}
+
 # Sanitizers make programs slow, and some things mean little then.
 requires_no_sanitizer()
 {
@@ -358,11 +370,17 @@ smrfs_is_up()
 
 unmount()
 {
+	local i
 	if [ "$(id -u)" -eq 0 ]; then
-		umount "$@"
-	else
-		fusermount3 -u "$@"
+		umount "$1"
+		return
 	fi
+	# fuse2fs holds its image open for a moment after its own mount is gone
+	for ((i = 0; i < 50; i++)); do
+		fusermount3 -u "$1" 2> /dev/null && return
+		sleep 0.1
+	done
+	fusermount3 -u "$1"
 }
 
 # umount_smrfs MOUNTPOINT: a clean end; a failure if smrfs does not end with status 0 (sanitizers report that way).
