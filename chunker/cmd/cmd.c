@@ -43,6 +43,11 @@ int cmd_open_image(struct store *s, const char *arg, struct recipe **ret, struct
 	return 0;
 }
 
+bool cmd_recipe_is_bad(int code)
+{
+	return code == -EBADMSG || code == -EFBIG || code == -ENOTSUP;
+}
+
 int cmd_fail(const struct cmd *c, int code, const struct smr_error *err)
 {
 	log_error("%s", error_text(err, code));

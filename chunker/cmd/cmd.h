@@ -52,6 +52,9 @@ int cmd_open_store(const struct cmd *c, bool create, uint32_t chunk_size, struct
 /* The recipe of "NAME" or "NAME@sha256:DIGEST". -ESTALE: the name stands for another digest. */
 int cmd_open_image(struct store *s, const char *arg, struct recipe **ret, struct smr_error *err);
 
+/* Is it the recipe that is at fault (damaged, beyond a limit, of a newer version), and not the way to it? */
+bool cmd_recipe_is_bad(int code);
+
 /* Tells what went wrong, once; returns the verb's exit code for it. */
 int cmd_fail(const struct cmd *c, int code, const struct smr_error *err);
 

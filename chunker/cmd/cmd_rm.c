@@ -53,7 +53,7 @@ static int open_target(struct removal *m, const char *arg, struct smr_error *err
 	if (r < 0 || is_listed(m, t->name))
 		return r;
 	r = cmd_open_image(m->store, arg, &t->recipe, err);
-	if (r == -EBADMSG && !pinned)
+	if (cmd_recipe_is_bad(r) && !pinned)
 		r = 0;
 	if (r == 0)
 		m->n++;

@@ -56,7 +56,7 @@ int findings_add(struct findings *f, const char *arg, struct smr_error *err)
 	if (r < 0)
 		return r;
 	r = cmd_open_image(f->store, arg, &recipe, &why);
-	if (r < 0 && r != -EBADMSG)
+	if (r < 0 && !cmd_recipe_is_bad(r))
 		return error_set(err, r, "%s", error_text(&why, r));
 	r = append(f, name, recipe, &why);
 	if (r < 0 && (f->n == 0 || f->images[f->n - 1].recipe != recipe))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../core/idmap.h"
+#include "cmd.h"
 
 struct refs {
 	struct idmap *map; /* id -> owner */
@@ -56,7 +57,7 @@ int refs_add_list(
 		struct recipe *recipe = NULL;
 		struct smr_error why = {0};
 		int k = store_get_recipe(s, l->images[i].name, &recipe, &why);
-		if (k == -ENOENT || k == -EBADMSG)
+		if (k == -ENOENT || cmd_recipe_is_bad(k))
 			continue;
 		if (k == 0)
 			k = refs_add(r, recipe, i);

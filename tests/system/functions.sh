@@ -179,6 +179,16 @@ must_fail()
 		die "does not say '$text': $* says: $(head -c 500 "$work/must_fail.out")"
 }
 
+# must_say TEXT COMMAND ARG...: the command succeeds, and says TEXT. (`| grep -q` would end before the command has.)
+must_say()
+{
+	local text=$1
+	shift
+	"$@" > "$work/must_say.out" 2>&1 || die "status $?: $*: $(head -c 500 "$work/must_say.out")"
+	grep -qF -- "$text" "$work/must_say.out" ||
+		die "does not say '$text': $* says: $(head -c 500 "$work/must_say.out")"
+}
+
 # ---- processes ----
 
 # stop_process PID: TERM, KILL after five seconds, and a wait. Fine if it is gone.
