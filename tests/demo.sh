@@ -171,7 +171,7 @@ step "What happened"
 printf '    the image              %10s\n' "$(human "$image_size")"
 printf '    its chunks, compressed %10s\n' "$(human "$store_size")"
 printf '    fetched to run         %10s   (%s %% of them)\n' "$(human "$first")" $((first * 100 / store_size))
-printf '    fetched the next time  %10s   (the list of images, and some read-ahead)\n' "$(human "$again")"
+printf '    fetched the next time  %10s   (asking what is new)\n' "$(human "$again")"
 printf '    cache on disk          %10s   (not compressed, so that it can be mapped)\n' "$(human "$(du -sB1 cache | cut -f1)")"
 printf '    time                   %8s.%s s   (the demo without building)\n' $((($(now_ms) - start) / 1000)) \
 	$((($(now_ms) - start) % 1000 / 100))
