@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
 #define LOW_SPEED_BYTES    1024L
 #define LOW_SPEED_MAX_S    15
 #define ERROR_BODY_MAX     (64u << 10)
-#define RECEIVE_BUFFER     (256L << 10)
+#define RECEIVE_BUFFER     (64L << 10)
 
 enum { QUEUED = 1, ACTIVE, WAITING };
 
@@ -682,6 +683,12 @@ static void *transport_main(void *arg)
 static void global_init(void)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+#ifdef __GLIBC__
+	/* Bodies of half a megabyte come and go all the time. By default each is given back to the kernel and faulted in
+	 * again, which costs as much as receiving it (measured: 0.37 s against 0.19 s for 390 MB). */
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	mallopt(M_TRIM_THRESHOLD, 32 << 20);
+#endif
 }
 
 static int start_thread(struct transport *t)
