@@ -234,7 +234,8 @@ static void look_up_old(struct cutter *c, struct cutter_result *result)
 
 static int publish(struct cutter *c, struct cutter_result *result, struct smr_error *err)
 {
-	qsort(c->entries, c->n_entries, sizeof(*c->entries), compare_index);
+	if (c->n_entries > 0)
+		qsort(c->entries, c->n_entries, sizeof(*c->entries), compare_index);
 	struct recipe_spec spec = {
 		.name = c->opts->name,
 		.image_size = c->file->size,
