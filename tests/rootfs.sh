@@ -52,7 +52,7 @@ build_full()
 # The packages and all that they depend on, one name a line.
 closure()
 {
-	apt-cache depends --recurse --no-pre-depends --no-recommends --no-suggests --no-conflicts \
+	apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
 		--no-breaks --no-replaces --no-enhances "$@" | grep -E '^[a-z0-9]' | grep -v ':' | sort -u
 }
 
