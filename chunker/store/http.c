@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "../core/cleanup.h"
-#include "transport.h"
+#include "requests.h"
 #include "url.h"
 
 /* Documents that somebody waits for: about a second of refused connections. */
@@ -15,13 +15,13 @@
 
 struct http {
 	struct bucket bucket;
-	struct transport *transport;
+	struct requests *requests;
 	char *user, *password; /* NULL: none */
 };
 
 /* One get on its way. */
 struct http_get {
-	struct transport_request request;
+	struct request request;
 	struct bucket_get *get;
 	const char *headers[2];
 	char match[BUCKET_ETAG_MAX + 16];
@@ -35,11 +35,11 @@ static struct http *of(struct bucket *b)
 
 static void free_get(struct http_get *hg)
 {
-	transport_request_done(&hg->request);
+	requests_done(&hg->request);
 	free(hg);
 }
 
-static void get_done(struct transport_request *req, int r, const struct smr_error *err)
+static void get_done(struct request *req, int r, const struct smr_error *err)
 {
 	struct http_get *hg = req->user_data;
 	struct bucket_get *g = hg->get;
@@ -49,7 +49,8 @@ static void get_done(struct transport_request *req, int r, const struct smr_erro
 	if (r == 0 && req->status == 304) {
 		r = g->etag[0] ? -EALREADY : -EBADMSG;
 	} else if (r == 0) {
-		if (!req->keep_headers || !transport_header(req, "ETag", g->etag, sizeof(g->etag)))
+		if (!req->keep_headers ||
+			!transport_header(&req->head, "ETag", g->etag, sizeof(g->etag)))
 			g->etag[0] = '\0';
 		buf_move(&body, &req->body);
 	}
@@ -78,7 +79,7 @@ static void http_get(struct bucket *b, struct bucket_get *g)
 		hg->headers[0] = hg->match;
 	}
 	hg->get = g;
-	hg->request = (struct transport_request){
+	hg->request = (struct request){
 		.method = "GET",
 		.url = hg->url,
 		.headers = hg->headers,
@@ -91,7 +92,7 @@ static void http_get(struct bucket *b, struct bucket_get *g)
 		.done = get_done,
 		.user_data = hg,
 	};
-	transport_submit(h->transport, &hg->request);
+	requests_submit(h->requests, &hg->request);
 }
 
 static int http_head(struct bucket *b, const char *key, uint64_t *ret_size, struct smr_error *err)
@@ -104,29 +105,29 @@ static int http_head(struct bucket *b, const char *key, uint64_t *ret_size, stru
 		url = NULL;
 		return -ENOMEM;
 	}
-	struct transport_request req = {
+	struct request req = {
 		.method = "HEAD",
 		.url = url,
 		.user = h->user,
 		.password = h->password,
 	};
-	r = transport_perform(h->transport, &req, err);
+	r = requests_perform(h->requests, &req, err);
 	if (r == 0)
 		*ret_size = req.content_len > 0 ? (uint64_t)req.content_len : 0;
-	transport_request_done(&req);
+	requests_done(&req);
 	return r;
 }
 
 static void http_stop(struct bucket *b)
 {
-	transport_stop(of(b)->transport);
+	requests_stop(of(b)->requests);
 }
 
 static void http_free(struct bucket *b)
 {
 	struct http *h = of(b);
 
-	transport_free(h->transport);
+	requests_free(h->requests);
 	free(h->bucket.url);
 	free(h->user);
 	if (h->password)
@@ -165,7 +166,7 @@ static int check_url(
 int http_open(const char *text, const struct store_options *opts, struct bucket **ret,
 	struct smr_error *err)
 {
-	struct transport_options transport = {
+	struct requests_options options = {
 		.timeout_ms = opts->timeout_ms,
 		.connections = opts->connections,
 		.ca_file = opts->ca_file,
@@ -185,7 +186,7 @@ int http_open(const char *text, const struct store_options *opts, struct bucket 
 	r = !h->bucket.url || (url.has_user && (!h->user || !h->password)) ? -ENOMEM : 0;
 	explicit_bzero(&url, sizeof(url));
 	if (r == 0)
-		r = transport_new(&transport, &h->transport, err);
+		r = requests_new(&options, &h->requests, err);
 	if (r < 0) {
 		http_free(&h->bucket);
 		return r;

@@ -8,6 +8,7 @@
  *     /endless         a body without end               /status/N       that status, with a small page
  *     /bigerror        503 with an endless page         /close          accepts, closes
  *     /slow/MS/N       N bytes after MS                 /steady/N/MS    N bytes evenly over MS
+ *     /firstslow/MS/S  10 bytes after MS the first time, then status S
  *     /redirect/URL    302 to what follows              /echo           request line, headers and body come back
  *     /flaky/K/PATH    as 503 K times, then PATH        /after/S/K/PATH as that, with "Retry-After: S"
  *     /flakystall/K/PATH, /flakyreset/K/PATH, /flakytruncated/K/PATH    likewise
@@ -183,6 +184,13 @@ static inline bool fault_path(
 	if (fault_starts(&path, "/slow")) {
 		usleep((unsigned)strtoul(path + 1, &end, 10) * 1000);
 		return fault_body(s, fd, strtoul(end + 1, NULL, 10), 0);
+	}
+	if (fault_starts(&path, "/firstslow")) {
+		unsigned ms = (unsigned)strtoul(path + 1, &end, 10);
+		if (__atomic_fetch_add(&s->n_failed, 1, __ATOMIC_RELAXED))
+			return fault_status(fd, (unsigned)strtoul(end + 1, NULL, 10), "");
+		usleep(ms * 1000);
+		return fault_body(s, fd, 10, 0);
 	}
 	if (fault_starts(&path, "/steady")) {
 		size_t bytes = strtoul(path + 1, &end, 10);

@@ -2,40 +2,40 @@
 #include "fault_server.h"
 
 #include "../../chunker/core/clock.h"
-#include "../../chunker/store/transport.h"
+#include "../../chunker/store/requests.h"
 
 /* How late a loaded machine may be. */
 #define SLACK_MS 400
 
 struct bench {
 	struct fault_server server;
-	struct transport *transport;
+	struct requests *requests;
 };
 
 static int bench_start(void **state)
 {
-	struct transport_options opts = {.timeout_ms = 1000};
+	struct requests_options opts = {.timeout_ms = 1000};
 	struct bench *b = calloc(1, sizeof(*b));
 
 	fault_start(&b->server, 0);
 	*state = b;
-	return transport_new(&opts, &b->transport, NULL);
+	return requests_new(&opts, &b->requests, NULL);
 }
 
 static int bench_stop(void **state)
 {
 	struct bench *b = *state;
 
-	transport_free(b->transport);
+	requests_free(b->requests);
 	fault_stop(&b->server);
 	free(b);
 	return 0;
 }
 
 /* A GET of a path, to be freed by free_request. */
-static struct transport_request *new_request(struct bench *b, const char *path)
+static struct request *new_request(struct bench *b, const char *path)
 {
-	struct transport_request *req = calloc(1, sizeof(*req));
+	struct request *req = calloc(1, sizeof(*req));
 	char *url;
 
 	assert_true(asprintf(&url, "%s%s", b->server.url, path) > 0);
@@ -45,9 +45,9 @@ static struct transport_request *new_request(struct bench *b, const char *path)
 	return req;
 }
 
-static void free_request(struct transport_request *req)
+static void free_request(struct request *req)
 {
-	transport_request_done(req);
+	requests_done(req);
 	free((char *)req->url);
 	free(req);
 }
@@ -62,11 +62,11 @@ struct outcome {
 
 static struct outcome get(struct bench *b, const char *path)
 {
-	struct transport_request *req = new_request(b, path);
+	struct request *req = new_request(b, path);
 	struct outcome o = {0};
 	uint64_t start = clock_ns();
 
-	o.r = transport_perform(b->transport, req, &o.err);
+	o.r = requests_perform(b->requests, req, &o.err);
 	o.ms = (clock_ns() - start) / CLOCK_NS_PER_MS;
 	o.status = req->status;
 	o.len = req->body.len;
@@ -98,10 +98,10 @@ static void test_connections_are_used_again(void **state)
 static void test_head_tells_the_length(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/ok/5");
+	struct request *req = new_request(b, "/ok/5");
 
 	req->method = "HEAD";
-	assert_int_equal(transport_perform(b->transport, req, NULL), 0);
+	assert_int_equal(requests_perform(b->requests, req, NULL), 0);
 	assert_int_equal(req->content_len, 12345);
 	assert_int_equal(req->body.len, 0);
 	free_request(req);
@@ -110,7 +110,7 @@ static void test_head_tells_the_length(void **state)
 static void test_put_sends_headers_credentials_and_data(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/echo");
+	struct request *req = new_request(b, "/echo");
 	const char *const headers[] = {"Content-Type: text/x", "X-One: 1", NULL};
 
 	req->method = "PUT";
@@ -119,7 +119,7 @@ static void test_put_sends_headers_credentials_and_data(void **state)
 	req->password = "secret";
 	req->data = "the data";
 	req->data_len = 8;
-	assert_int_equal(transport_perform(b->transport, req, NULL), 0);
+	assert_int_equal(requests_perform(b->requests, req, NULL), 0);
 	const char *text = buf_cstr(&req->body);
 	assert_non_null(strstr(text, "PUT /echo HTTP/1.1\r\n"));
 	assert_non_null(strstr(text, "\r\nContent-Type: text/x\r\n"));
@@ -135,15 +135,15 @@ static void test_put_sends_headers_credentials_and_data(void **state)
 static void test_kept_headers_are_found(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/ok/5");
+	struct request *req = new_request(b, "/ok/5");
 	char value[8];
 
 	req->keep_headers = true;
-	assert_int_equal(transport_perform(b->transport, req, NULL), 0);
-	assert_true(transport_header(req, "etag", value, sizeof(value)));
+	assert_int_equal(requests_perform(b->requests, req, NULL), 0);
+	assert_true(transport_header(&req->head, "etag", value, sizeof(value)));
 	assert_string_equal(value, "\"e\"");
-	assert_false(transport_header(req, "eta", value, sizeof(value)));
-	assert_false(transport_header(req, "etag", value, 3));
+	assert_false(transport_header(&req->head, "eta", value, sizeof(value)));
+	assert_false(transport_header(&req->head, "etag", value, 3));
 	free_request(req);
 }
 
@@ -169,10 +169,10 @@ static void test_endless_body_is_refused(void **state)
 static void test_endless_error_page_counts_as_the_error(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/bigerror");
+	struct request *req = new_request(b, "/bigerror");
 
 	req->attempts = 2;
-	assert_int_equal(transport_perform(b->transport, req, NULL), -EIO);
+	assert_int_equal(requests_perform(b->requests, req, NULL), -EIO);
 	assert_int_equal(req->status, 503);
 	assert_int_equal(fault_requests(&b->server), 2);
 	free_request(req);
@@ -229,10 +229,10 @@ static void test_lasting_overload_ends_before_the_deadline(void **state)
 static void test_attempts_are_limited_when_asked(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/status/500");
+	struct request *req = new_request(b, "/status/500");
 
 	req->attempts = 3;
-	assert_int_equal(transport_perform(b->transport, req, NULL), -EIO);
+	assert_int_equal(requests_perform(b->requests, req, NULL), -EIO);
 	assert_int_equal(fault_requests(&b->server), 3);
 	free_request(req);
 }
@@ -240,12 +240,12 @@ static void test_attempts_are_limited_when_asked(void **state)
 static void test_post_is_never_repeated(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/status/503");
+	struct request *req = new_request(b, "/status/503");
 
 	req->method = "POST";
 	req->data = "x";
 	req->data_len = 1;
-	assert_int_equal(transport_perform(b->transport, req, NULL), -EIO);
+	assert_int_equal(requests_perform(b->requests, req, NULL), -EIO);
 	assert_int_equal(fault_requests(&b->server), 1);
 	free_request(req);
 }
@@ -253,11 +253,11 @@ static void test_post_is_never_repeated(void **state)
 static void test_retry_after_is_honoured(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/after/1/1/ok/10");
+	struct request *req = new_request(b, "/after/1/1/ok/10");
 	uint64_t start = clock_ns();
 
 	req->timeout_ms = 5000;
-	assert_int_equal(transport_perform(b->transport, req, NULL), 0);
+	assert_int_equal(requests_perform(b->requests, req, NULL), 0);
 	uint64_t ms = (clock_ns() - start) / CLOCK_NS_PER_MS;
 	assert_true(ms >= 1000 && ms < 1250 + SLACK_MS);
 	free_request(req);
@@ -302,14 +302,14 @@ static void test_lasting_failures_say_so(void **state)
 static void test_nobody_listening_is_econnrefused(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/ok/1");
+	struct request *req = new_request(b, "/ok/1");
 	struct smr_error err = {0};
 	uint64_t start = clock_ns();
 
 	free((char *)req->url);
 	req->url = strdup("http://127.0.0.1:1/x");
 	req->timeout_ms = 300;
-	assert_int_equal(transport_perform(b->transport, req, &err), -ECONNREFUSED);
+	assert_int_equal(requests_perform(b->requests, req, &err), -ECONNREFUSED);
 	assert_true(clock_ns() - start < (300 + SLACK_MS) * CLOCK_NS_PER_MS);
 	assert_non_null(strstr(err.message, "http://127.0.0.1:1/x: Connection refused ("));
 	free_request(req);
@@ -326,7 +326,7 @@ static void test_origin_that_comes_up_is_found(void **state)
 {
 	struct bench *b = *state;
 	struct fault_server *late = calloc(1, sizeof(*late));
-	struct transport_request *req = new_request(b, "/ok/1");
+	struct request *req = new_request(b, "/ok/1");
 	struct fault_server probe;
 	pthread_t thread;
 
@@ -337,7 +337,7 @@ static void test_origin_that_comes_up_is_found(void **state)
 	assert_true(asprintf((char **)&req->url, "http://127.0.0.1:%u/ok/9", late->port) > 0);
 	req->timeout_ms = 5000;
 	assert_int_equal(pthread_create(&thread, NULL, start_late, late), 0);
-	assert_int_equal(transport_perform(b->transport, req, NULL), 0);
+	assert_int_equal(requests_perform(b->requests, req, NULL), 0);
 	assert_int_equal(req->body.len, 9);
 	pthread_join(thread, NULL);
 	fault_stop(late);
@@ -369,6 +369,28 @@ static void test_stalled_attempt_is_tried_again_half_way(void **state)
 	assert_int_equal(fault_connections(&b->server), 2);
 }
 
+static void test_slow_origin_is_waited_for(void **state)
+{
+	struct bench *b = *state;
+	/* Longer than half the deadline, yet in time: the first attempt is joined, not replaced. */
+	struct outcome o = get(b, "/slow/700/100");
+
+	assert_int_equal(o.r, 0);
+	assert_true(o.ms >= 700 && o.ms < 990);
+	assert_int_equal(fault_requests(&b->server), 2);
+}
+
+static void test_failure_of_the_second_attempt_harms_nothing(void **state)
+{
+	struct bench *b = *state;
+	/* The first request stalls 800 ms, the joined ones are refused. */
+	struct outcome o = get(b, "/firstslow/800/503");
+
+	assert_int_equal(o.r, 0);
+	assert_int_equal(o.len, 10);
+	assert_true(fault_requests(&b->server) >= 3);
+}
+
 static void test_slow_but_steady_body_is_not_cut(void **state)
 {
 	struct bench *b = *state;
@@ -380,14 +402,14 @@ static void test_slow_but_steady_body_is_not_cut(void **state)
 }
 
 struct many {
-	struct transport_request req;
+	struct request req;
 	unsigned *n_done;
 	unsigned order;
 	int r;
 	uint64_t done_ns;
 };
 
-static void many_done(struct transport_request *req, int r, const struct smr_error *err)
+static void many_done(struct request *req, int r, const struct smr_error *err)
 {
 	struct many *m = req->user_data;
 
@@ -397,7 +419,7 @@ static void many_done(struct transport_request *req, int r, const struct smr_err
 	m->order = __atomic_fetch_add(m->n_done, 1, __ATOMIC_RELEASE);
 }
 
-static void submit_many(struct transport *t, struct many *m, const char *url,
+static void submit_many(struct requests *t, struct many *m, const char *url,
 	enum store_priority prio, uint32_t timeout_ms, unsigned *n_done)
 {
 	memset(m, 0, sizeof(*m));
@@ -409,7 +431,7 @@ static void submit_many(struct transport *t, struct many *m, const char *url,
 	m->req.timeout_ms = timeout_ms;
 	m->req.done = many_done;
 	m->req.user_data = m;
-	transport_submit(t, &m->req);
+	requests_submit(t, &m->req);
 }
 
 static void wait_many(unsigned *n_done, unsigned n)
@@ -429,12 +451,12 @@ static void test_deadline_counts_while_queued(void **state)
 
 	snprintf(url, sizeof(url), "%s/stall", b->server.url);
 	for (unsigned i = 0; i < 60; i++)
-		submit_many(b->transport, &m[i], url, STORE_DEMAND, 0, &n_done);
+		submit_many(b->requests, &m[i], url, STORE_DEMAND, 0, &n_done);
 	wait_many(&n_done, 60);
 	for (unsigned i = 0; i < 60; i++) {
 		assert_int_equal(m[i].r, -ETIMEDOUT);
 		assert_true(m[i].done_ns - start < (1000 + SLACK_MS) * CLOCK_NS_PER_MS);
-		transport_request_done(&m[i].req);
+		requests_done(&m[i].req);
 	}
 }
 
@@ -448,18 +470,18 @@ static void test_urgent_requests_pass_the_others(void **state)
 	/* 16 connections: 14 for read-ahead, 8 for what is not urgent at all. */
 	snprintf(url, sizeof(url), "%s/slow/200/100", b->server.url);
 	for (unsigned i = 0; i < 16; i++)
-		submit_many(b->transport, &m[i], url, STORE_SCRUB, 10000, &n_done);
+		submit_many(b->requests, &m[i], url, STORE_SCRUB, 10000, &n_done);
 	for (unsigned i = 16; i < 44; i++)
-		submit_many(b->transport, &m[i], url, STORE_AHEAD, 10000, &n_done);
+		submit_many(b->requests, &m[i], url, STORE_AHEAD, 10000, &n_done);
 	usleep(20000);
 	/* All connections that those may have are busy now. */
 	uint64_t start = clock_ns();
-	submit_many(b->transport, &m[44], url, STORE_DEMAND, 10000, &n_done);
-	submit_many(b->transport, &m[45], url, STORE_DEMAND, 10000, &n_done);
+	submit_many(b->requests, &m[44], url, STORE_DEMAND, 10000, &n_done);
+	submit_many(b->requests, &m[45], url, STORE_DEMAND, 10000, &n_done);
 	wait_many(&n_done, 46);
 	for (unsigned i = 0; i < 46; i++) {
 		assert_int_equal(m[i].r, 0);
-		transport_request_done(&m[i].req);
+		requests_done(&m[i].req);
 		if (i >= 16 && i < 44 && m[i].order > last_ahead)
 			last_ahead = m[i].order;
 	}
@@ -477,40 +499,40 @@ static void test_stop_cancels_all_states_and_what_comes(void **state)
 
 	snprintf(url, sizeof(url), "%s/stall", b->server.url);
 	snprintf(flaky, sizeof(flaky), "%s/after/1/1/ok/1", b->server.url);
-	submit_many(b->transport, &m[0], flaky, STORE_DEMAND, 0, &n_done);
+	submit_many(b->requests, &m[0], flaky, STORE_DEMAND, 0, &n_done);
 	usleep(50000);
 	for (unsigned i = 1; i < 40; i++)
-		submit_many(b->transport, &m[i], url, STORE_DEMAND, 0, &n_done);
+		submit_many(b->requests, &m[i], url, STORE_DEMAND, 0, &n_done);
 	usleep(50000);
 	uint64_t start = clock_ns();
-	transport_stop(b->transport);
+	requests_stop(b->requests);
 	wait_many(&n_done, 40);
 	assert_true(clock_ns() - start < SLACK_MS * CLOCK_NS_PER_MS);
-	submit_many(b->transport, &m[40], url, STORE_DEMAND, 0, &n_done);
+	submit_many(b->requests, &m[40], url, STORE_DEMAND, 0, &n_done);
 	assert_int_equal(n_done, 41);
 	for (unsigned i = 1; i < 41; i++) {
 		assert_int_equal(m[i].r, -ECANCELED);
-		transport_request_done(&m[i].req);
+		requests_done(&m[i].req);
 	}
 	/* The first may have gone either way: it asked to wait a second of one. */
-	transport_request_done(&m[0].req);
+	requests_done(&m[0].req);
 }
 
 /* done() submits the next one. */
 struct chain {
 	struct many m;
-	struct transport *transport;
+	struct requests *requests;
 	unsigned left;
 };
 
-static void chain_done(struct transport_request *req, int r, const struct smr_error *err)
+static void chain_done(struct request *req, int r, const struct smr_error *err)
 {
 	struct chain *c = req->user_data;
 
 	assert_int_equal(r, 0);
 	if (c->left--) {
-		transport_request_done(req);
-		transport_submit(c->transport, req);
+		requests_done(req);
+		requests_submit(c->requests, req);
 	} else {
 		many_done(req, r, err);
 	}
@@ -519,18 +541,18 @@ static void chain_done(struct transport_request *req, int r, const struct smr_er
 static void test_done_may_submit(void **state)
 {
 	struct bench *b = *state;
-	struct chain c = {.transport = b->transport, .left = 200};
+	struct chain c = {.requests = b->requests, .left = 200};
 	unsigned n_done = 0;
 	char url[100];
 
 	snprintf(url, sizeof(url), "%s/ok/10", b->server.url);
 	c.m.n_done = &n_done;
-	c.m.req = (struct transport_request){
+	c.m.req = (struct request){
 		.method = "GET", .url = url, .max_bytes = 10, .done = chain_done, .user_data = &c};
-	transport_submit(b->transport, &c.m.req);
+	requests_submit(b->requests, &c.m.req);
 	wait_many(&n_done, 1);
 	assert_int_equal(fault_requests(&b->server), 201);
-	transport_request_done(&c.m.req);
+	requests_done(&c.m.req);
 }
 
 struct submitter {
@@ -606,17 +628,17 @@ static void test_redirects_in_a_circle_end(void **state)
 static void test_proxy_of_the_environment_is_not_for_loopback(void **state)
 {
 	struct bench *b = *state;
-	struct transport_request *req = new_request(b, "/ok/1");
+	struct request *req = new_request(b, "/ok/1");
 
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
-	assert_int_equal(transport_perform(b->transport, req, NULL), 0);
+	assert_int_equal(requests_perform(b->requests, req, NULL), 0);
 	free_request(req);
 	/* For others it is: the name goes to the proxy, which says 404. */
 	setenv("http_proxy", b->server.url, 1);
 	req = new_request(b, "");
 	free((char *)req->url);
 	req->url = strdup("http://origin.invalid/x");
-	assert_int_equal(transport_perform(b->transport, req, NULL), -ENOENT);
+	assert_int_equal(requests_perform(b->requests, req, NULL), -ENOENT);
 	unsetenv("http_proxy");
 	pthread_mutex_lock(&b->server.lock);
 	assert_string_equal(b->server.paths[1], "http://origin.invalid/x");
@@ -649,6 +671,8 @@ int main(void)
 		CASE(test_origin_that_comes_up_is_found),
 		CASE(test_silence_ends_at_the_deadline),
 		CASE(test_stalled_attempt_is_tried_again_half_way),
+		CASE(test_slow_origin_is_waited_for),
+		CASE(test_failure_of_the_second_attempt_harms_nothing),
 		CASE(test_slow_but_steady_body_is_not_cut),
 		CASE(test_deadline_counts_while_queued),
 		CASE(test_urgent_requests_pass_the_others),
