@@ -76,12 +76,37 @@ sample()
 	done
 }
 
+# Jiffies of all CPUs so far: busy ones, and all.
+jiffies()
+{
+	awk '/^cpu / { for (i = 2; i <= 9; i++) all += $i; print all - $5 - $6, all }' /proc/stat
+}
+
+# Waits until the machine has little else to do, at most BENCH_PATIENCE seconds; then goes on all the same, and says so in
+# the table.
+wait_quiet()
+{
+	local deadline=$((SECONDS + ${BENCH_PATIENCE:-20})) busy all busy_before all_before
+	while :; do
+		read -r busy_before all_before < <(jiffies)
+		sleep 0.3
+		read -r busy all < <(jiffies)
+		[ $(((busy - busy_before) * 100)) -gt $(((all - all_before) * 15)) ] || return 0
+		if [ "$SECONDS" -ge "$deadline" ]; then
+			disturbed=$((disturbed + 1))
+			return 0
+		fi
+	done
+}
+disturbed=0
+
 # interleave FUNCTION...: all functions in turn, `rounds` times. Each calls sample.
 interleave()
 {
 	local round function
 	for ((round = 0; round < rounds; round++)); do
 		for function; do
+			wait_quiet
 			"$function"
 		done
 	done
@@ -114,6 +139,7 @@ calc()
 table()
 {
 	printf '\n%s\n' "$1"
+	[ "$disturbed" -eq 0 ] || echo "    (the machine was busy with other things in $disturbed measurements)"
 	printf '    %-52s %14s %14s %8s %8s\n' '' ours reference ratio target
 }
 

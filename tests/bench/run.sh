@@ -5,7 +5,10 @@
 #
 # usage: run.sh BUILD-DIRECTORY [fuse|chunk|cold|many]...      all by default; a, b, c, d are the same
 #
-# BENCH_ROUNDS: how often each is measured (5). BENCH_KEEP: a directory that gets the figures of every round.
+# BENCH_ROUNDS      how often each is measured (5)
+# BENCH_PATIENCE    seconds to wait for a busy machine before each measurement (20)
+# BENCH_KEEP        a directory that gets the figures of every round
+#
 # The data are Debian packages, downloaded once (about 350 MB) and kept in .cache/.
 set -euo pipefail
 
