@@ -88,11 +88,12 @@ unmount_all()
 	if [ -n "${loop-}" ]; then
 		show umount root
 		show losetup -d "$loop"
+		show umount mnt
 		loop=
 	else
-		show fusermount3 -u root
+		show_as "fusermount3 -u root" unmount root
+		show_as "fusermount3 -u mnt" unmount mnt
 	fi
-	show_as "umount mnt" unmount mnt
 }
 
 fetched()
