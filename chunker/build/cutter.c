@@ -11,12 +11,14 @@
 #include "../core/workers.h"
 
 /* What a recipe leaves for its table at the least: everything else in it is shorter than this. */
-#define OTHER_BYTES_MAX (RECIPE_HEADER_BYTES + NAME_LEN_MAX + 8 + CHUNKID_BYTES)
-#define ENTRIES_MAX     ((RECIPE_FILE_MAX - OTHER_BYTES_MAX) / RECIPE_ENTRY_BYTES)
+#define OTHER_BYTES_MAX                                                                       \
+	(RECIPE_HEADER_BYTES + NAME_LEN_MAX + RECIPE_CONFIG_MAX + RECIPE_SOURCE_MAX + 3 * 8 + \
+		CHUNKID_BYTES)
+#define ENTRIES_MAX ((RECIPE_FILE_MAX - OTHER_BYTES_MAX) / RECIPE_ENTRY_BYTES)
 
 struct cutter {
 	struct store *store;
-	struct imgfile *file;
+	const struct imgsource *img;
 	const struct cutter_options *opts;
 	uint32_t chunk_size;
 	int level;
@@ -55,7 +57,7 @@ static int take_chunk(struct cutter *c, uint64_t *ret_index, struct smr_error *e
 
 	uint64_t at = c->next * c->chunk_size;
 	if (at >= c->data_end) {
-		int r = imgfile_next_data(c->file, at, &c->data_start, &c->data_end, err);
+		int r = c->img->next_data(c->img->of, at, &c->data_start, &c->data_end, err);
 		if (r < 0)
 			return r;
 	}
@@ -73,12 +75,12 @@ static int add_entry(
 	if (c->n_entries == ENTRIES_MAX)
 		return error_set(err, -EFBIG,
 			"%s has more than %llu chunks with data; use a larger --chunk-size",
-			c->file->path, (unsigned long long)ENTRIES_MAX);
+			c->img->name, (unsigned long long)ENTRIES_MAX);
 	if (c->n_entries == c->cap_entries) {
 		size_t cap = c->cap_entries ? c->cap_entries * 2 : 1024;
 		struct recipe_entry *p = realloc(c->entries, cap * sizeof(*p));
 		if (!p)
-			return error_set_errno(err, -ENOMEM, "%s", c->file->path);
+			return error_set_errno(err, -ENOMEM, "%s", c->img->name);
 		c->entries = p;
 		c->cap_entries = cap;
 	}
@@ -94,7 +96,7 @@ static int claim(struct cutter *c, uint64_t index, const struct chunkid *id, str
 	if (r < 0)
 		return r;
 	r = idmap_put(c->claimed, id, 0);
-	return r < 0 ? error_set_errno(err, r, "%s", c->file->path) : r;
+	return r < 0 ? error_set_errno(err, r, "%s", c->img->name) : r;
 }
 
 /* Is what the store has under this id really the chunk? 0, -EBADMSG, -ENOENT, or another errno. */
@@ -142,7 +144,7 @@ static int cut_chunk(
 	struct cutter *c, struct cutter_thread *t, uint64_t index, struct smr_error *err)
 {
 	uint64_t offset = index * c->chunk_size;
-	int r = imgfile_read(c->file, t->pool, c->chunk_size, offset, err);
+	int r = c->img->read(c->img->of, t->pool, c->chunk_size, offset, err);
 	if (r < 0)
 		return r;
 
@@ -156,7 +158,7 @@ static int cut_chunk(
 			return r;
 	}
 	if (c->opts->progress) {
-		uint64_t left = c->file->size - offset;
+		uint64_t left = c->img->size - offset;
 		uint64_t n = left < c->chunk_size ? left : c->chunk_size;
 		c->opts->progress(c->opts->user, offset + n, n);
 	}
@@ -238,10 +240,16 @@ static int publish(struct cutter *c, struct cutter_result *result, struct smr_er
 		qsort(c->entries, c->n_entries, sizeof(*c->entries), compare_index);
 	struct recipe_spec spec = {
 		.name = c->opts->name,
-		.image_size = c->file->size,
+		.image_size = c->img->size,
 		.chunk_size = c->chunk_size,
 		.entries = c->entries,
 		.n_entries = c->n_entries,
+		.layout = c->opts->layout,
+		.meta_end = c->opts->meta_end,
+		.config = c->opts->config,
+		.config_len = c->opts->config_len,
+		.source = c->opts->source,
+		.manifest_digest = c->opts->manifest_digest,
 	};
 	struct recipe *recipe = NULL;
 	struct buf b;
@@ -251,13 +259,13 @@ static int publish(struct cutter *c, struct cutter_result *result, struct smr_er
 		r = recipe_from_bytes(b.data, b.len, &recipe, err);
 	buf_done(&b);
 	if (r < 0)
-		return error_wrap(err, r, "%s", c->file->path);
+		return error_wrap(err, r, "%s", c->img->name);
 
 	result->digest = recipe_info(recipe)->digest;
 	result->data_bytes = recipe_data_bytes(recipe);
 	look_up_old(c, result);
 	/* The last moment to find that what was read is not one state of the image. */
-	r = imgfile_check(c->file, err);
+	r = c->img->check ? c->img->check(c->img->of, err) : 0;
 	if (r == 0 && cancelled(c))
 		r = -ECANCELED;
 	if (r == 0)
@@ -266,12 +274,12 @@ static int publish(struct cutter *c, struct cutter_result *result, struct smr_er
 	return r;
 }
 
-int cutter_cut(struct store *store, struct imgfile *file, const struct cutter_options *opts,
+int cutter_cut(struct store *store, const struct imgsource *img, const struct cutter_options *opts,
 	struct cutter_result *ret, struct smr_error *err)
 {
 	struct cutter c = {
 		.store = store,
-		.file = file,
+		.img = img,
 		.opts = opts,
 		.chunk_size = opts->chunk_size ? opts->chunk_size : CODEC_CHUNK_DEFAULT,
 		.level = opts->level ? opts->level : CODEC_LEVEL_DEFAULT,
@@ -282,14 +290,14 @@ int cutter_cut(struct store *store, struct imgfile *file, const struct cutter_op
 		return error_set(err, -EINVAL,
 			"the chunk size must be a power of two from 64 KiB to 4 MiB, not %u",
 			c.chunk_size);
-	if (file->size > RECIPE_IMAGE_MAX)
-		return error_set(err, -EFBIG, "%s is larger than 64 TiB", file->path);
+	if (img->size > RECIPE_IMAGE_MAX)
+		return error_set(err, -EFBIG, "%s is larger than 64 TiB", img->name);
 	c.claimed = idmap_new();
 	if (!c.claimed)
-		return error_set_errno(err, -ENOMEM, "%s", file->path);
+		return error_set_errno(err, -ENOMEM, "%s", img->name);
 	pthread_mutex_init(&c.lock, NULL);
 
-	struct cutter_result result = {.image_size = file->size};
+	struct cutter_result result = {.image_size = img->size};
 	int r = cut_all(&c, opts->n_threads ? opts->n_threads : workers_cpus(), err);
 	if (r == 0)
 		r = publish(&c, &result, err);

@@ -3,7 +3,7 @@
  * Cuts a disk image into chunks and publishes it: the image's data is read by all CPUs, each chunk
  * hashed, encoded and put where the store does not have it yet, and the recipe last. The same image
  * under the same name gives the same recipe, byte for byte, whatever the number of threads and
- * wherever the file lies.
+ * wherever the image lies.
  *
  * Memory: two chunks and a zstd context a thread, plus 36 bytes a stored chunk.
  */
@@ -16,7 +16,7 @@
 
 #include "../core/chunkid.h"
 #include "../store/store.h"
-#include "imgfile.h"
+#include "imgsource.h"
 
 struct cutter_options {
 	const char *name;    /* of the image, name_valid() */
@@ -25,6 +25,14 @@ struct cutter_options {
 	unsigned n_threads;  /* 0: one a CPU */
 	bool repair; /* fetch what the store has already, and put it anew where it is damaged */
 	const atomic_bool *cancel; /* looked at before every chunk; may be NULL */
+	/* What the recipe says of the image beside its chunks; the same meaning and limits as in
+	 * struct recipe_spec. Zeros: nothing is known. */
+	uint32_t layout;
+	uint64_t meta_end;
+	const char *config;
+	size_t config_len;
+	const char *source;
+	const struct chunkid *manifest_digest;
 	/* Bytes [0, position) of the image have been handed out, `data_bytes` more were worked on.
 	 * From any of the threads, several at once; may be NULL. */
 	void (*progress)(void *user, uint64_t position, uint64_t data_bytes);
@@ -45,10 +53,10 @@ struct cutter_result {
 	struct chunkid old_digest; /* of that; valid when replaced */
 };
 
-/* -ECANCELED: *cancel became true. -ESTALE: the file changed while it was read. -EFBIG: more chunks
+/* -ECANCELED: *cancel became true. -ESTALE: the image changed while it was read. -EFBIG: more chunks
  * than a recipe can hold. On failure no recipe was published; the chunks put so far stay, so that
  * the next run continues. */
-int cutter_cut(struct store *store, struct imgfile *file, const struct cutter_options *opts,
+int cutter_cut(struct store *store, const struct imgsource *img, const struct cutter_options *opts,
 	struct cutter_result *ret, struct smr_error *err);
 
 #endif

@@ -247,6 +247,29 @@ int ext4_image_read(
 	return 0;
 }
 
+static int source_next_data(
+	void *of, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end, struct smr_error *err)
+{
+	(void)err;
+	return ext4_image_next_data(of, offset, ret_start, ret_end);
+}
+
+static int source_read(void *of, void *data, size_t n, uint64_t offset, struct smr_error *err)
+{
+	return ext4_image_read(of, data, n, offset, err);
+}
+
+struct imgsource ext4_image_source(const struct ext4_image *img, const char *name)
+{
+	return (struct imgsource){
+		.name = name,
+		.size = img->info.size,
+		.of = (void *)img, /* only to be read */
+		.next_data = source_next_data,
+		.read = source_read,
+	};
+}
+
 static int write_range(const struct ext4_image *img, int fd, uint64_t from, uint64_t to,
 	unsigned char *buffer, int (*progress)(void *user, uint64_t n), void *user,
 	struct smr_error *err)

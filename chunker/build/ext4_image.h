@@ -14,6 +14,7 @@
 
 #include "../core/chunkid.h"
 #include "../core/error.h"
+#include "imgsource.h"
 #include "spool.h"
 #include "tree.h"
 
@@ -52,6 +53,9 @@ int ext4_image_next_data(
 /* Reads `n` bytes at `offset`; zeros behind the image's end. What spool_read gives. */
 int ext4_image_read(
 	const struct ext4_image *img, void *data, size_t n, uint64_t offset, struct smr_error *err);
+
+/* The image for whoever takes any; `name` is for messages. Valid as long as both. */
+struct imgsource ext4_image_source(const struct ext4_image *img, const char *name);
 
 /* Writes the image to an empty file, with holes where it has no data. `progress` gets how many bytes of data it was given
  * since the last call; may be NULL; a negative return value ends it. */

@@ -125,3 +125,31 @@ int imgfile_check(const struct imgfile *f, struct smr_error *err)
 		return changed(f, "was changed", err);
 	return 0;
 }
+
+static int source_next_data(
+	void *of, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end, struct smr_error *err)
+{
+	return imgfile_next_data(of, offset, ret_start, ret_end, err);
+}
+
+static int source_read(void *of, void *data, size_t n, uint64_t offset, struct smr_error *err)
+{
+	return imgfile_read(of, data, n, offset, err);
+}
+
+static int source_check(void *of, struct smr_error *err)
+{
+	return imgfile_check(of, err);
+}
+
+struct imgsource imgfile_source(struct imgfile *f)
+{
+	return (struct imgsource){
+		.name = f->path,
+		.size = f->size,
+		.of = f,
+		.next_data = source_next_data,
+		.read = source_read,
+		.check = source_check,
+	};
+}

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "../core/error.h"
+#include "imgsource.h"
 
 struct imgfile {
 	int fd;
@@ -42,5 +43,8 @@ int imgfile_read(
 /* -ESTALE: it is not the same as when it was opened (size, mtime, ctime). A block device shows only
  * its size. */
 int imgfile_check(const struct imgfile *f, struct smr_error *err);
+
+/* The file for whoever takes any image; valid as long as it is open. */
+struct imgsource imgfile_source(struct imgfile *f);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "../build/cutter.h"
+#include "../build/imgfile.h"
 #include "../core/codec.h"
 #include "../core/log.h"
 #include "../core/units.h"
@@ -114,7 +115,8 @@ static int chunk(const struct cmd *c, const struct values *v, const char *path, 
 			.user = progress_start("chunk", file.size, c->quiet),
 		};
 		struct cutter_result result;
-		r = cutter_cut(store, &file, &opts, &result, err);
+		struct imgsource img = imgfile_source(&file);
+		r = cutter_cut(store, &img, &opts, &result, err);
 		progress_stop(opts.user);
 		if (r == 0)
 			r = published_print(c, store, name, chunk_size, &result);

@@ -344,7 +344,8 @@ static void print_line(struct line *l)
 		if (l->holes)
 			printf(" data %llu", (unsigned long long)l->data.bytes);
 	}
-	qsort(l->attrs, l->n_attrs, sizeof(*l->attrs), compare_attrs);
+	if (l->n_attrs)
+		qsort(l->attrs, l->n_attrs, sizeof(*l->attrs), compare_attrs);
 	for (size_t i = 0; i < l->n_attrs; i++) {
 		printf(" %s=", l->attrs[i].name);
 		print_bytes((const char *)l->attrs[i].value, l->attrs[i].len);

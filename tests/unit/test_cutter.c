@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "../../chunker/build/cutter.h"
+#include "../../chunker/build/imgfile.h"
 
 #define SLOTS 24u
 
@@ -53,7 +54,8 @@ static int cut(struct store *s, const char *path, struct cutter_options opts,
 		return r;
 	if (!opts.name)
 		opts.name = "disk";
-	r = cutter_cut(s, &file, &opts, ret, err);
+	struct imgsource img = imgfile_source(&file);
+	r = cutter_cut(s, &img, &opts, ret, err);
 	imgfile_close(&file);
 	return r;
 }
