@@ -31,7 +31,8 @@ struct local {
 	pthread_mutex_t lock;
 	struct ledger *ledger;
 	struct scratch *scratch;
-	bool complete; /* everything in the pool is in the ledger */
+	bool complete; /* everything that was in the pool is in the ledger */
+	bool lost;     /* a file may have come to the pool that is not */
 
 	atomic_bool stop;
 	bool scanning;
@@ -70,7 +71,39 @@ void local_scratch_give(struct local *l, void *memory)
 	l->scratch = s;
 }
 
-/* ---- the bound ---- */
+/* ---- removal ---- */
+
+/* A chunk that is removed may be put again meanwhile. The file goes last, so whatever the order, what can
+ * remain is a record without a file, which the next look for it strikes; a file without a record would
+ * take its space for ever. */
+
+static void strike(struct local *l, const struct chunkid *id)
+{
+	bool known;
+
+	{
+		locked(&l->lock);
+		known = ledger_remove(l->ledger, id);
+	}
+	if (known)
+		index_del(l->index, id);
+}
+
+/* The record was struck. */
+static void remove_file(struct local *l, const struct chunkid *id)
+{
+	if (pool_remove(l->pool, id) < 0) {
+		locked(&l->lock);
+		l->lost = true;
+	}
+	l->opts.evicted(l->opts.user, id);
+}
+
+static void forget(struct local *l, const struct chunkid *id)
+{
+	strike(l, id);
+	remove_file(l, id);
+}
 
 static void evict(struct local *l)
 {
@@ -85,29 +118,10 @@ static void evict(struct local *l)
 				return;
 			ledger_remove(l->ledger, &victim);
 		}
-		pool_remove(l->pool, &victim);
 		index_del(l->index, &victim);
+		remove_file(l, &victim);
 		atomic_fetch_add(&l->evicted, 1);
-		l->opts.evicted(l->opts.user, &victim);
 	}
-}
-
-static void strike(struct local *l, const struct chunkid *id)
-{
-	bool known;
-
-	{
-		locked(&l->lock);
-		known = ledger_remove(l->ledger, id);
-	}
-	if (known)
-		index_del(l->index, id);
-}
-
-static void forget(struct local *l, const struct chunkid *id)
-{
-	strike(l, id);
-	pool_remove(l->pool, id);
 }
 
 static void record(struct local *l, const struct chunkid *id, const struct pool_stamp *stamp)
@@ -120,7 +134,7 @@ static void record(struct local *l, const struct chunkid *id, const struct pool_
 		r = ledger_add(l->ledger, id, stamp, true, rec.used);
 		/* A file that nobody accounts for: the next start must look for it. */
 		if (r < 0)
-			l->complete = false;
+			l->lost = true;
 	}
 	if (r == 0)
 		index_put(l->index, id, &rec);
@@ -150,10 +164,10 @@ int local_get(struct local *l, const struct chunkid *id, uint32_t chunk_size, in
 		strike(l, id);
 		return r;
 	}
-	if (r < 0) {
+	if (r == -EBADMSG)
 		local_bad(l, id);
-		return -EBADMSG;
-	}
+	if (r < 0)
+		return r;
 	{
 		locked(&l->lock);
 		if (ledger_check(l->ledger, id, &stamp, &verified) && verified)
@@ -161,6 +175,9 @@ int local_get(struct local *l, const struct chunkid *id, uint32_t chunk_size, in
 	}
 	if (write)
 		index_put(l->index, id, &rec);
+	/* The id of right bytes has one size: who asks for another one is mistaken, not the file. */
+	if (verified && stamp.size != chunk_size)
+		return -ENOENT;
 	if (!verified) {
 		r = verify(l, fd, id, chunk_size);
 		if (r == -EBADMSG) {
@@ -229,15 +246,30 @@ static int loaded(void *user, const struct chunkid *id, const struct index_recor
 
 /* ---- start after anything else: what the pool holds, right or not ---- */
 
+struct scan {
+	struct local *local;
+	uint64_t found;
+};
+
 static int scanned(void *user, const struct chunkid *id, const struct pool_stamp *stamp)
 {
-	struct local *l = user;
+	struct scan *scan = user;
+	struct local *l = scan->local;
+	struct index_record rec = {.stamp = *stamp, .used = now_s()};
+	bool known;
 	int r = 0;
 
 	{
 		locked(&l->lock);
-		if (!ledger_has(l->ledger, id))
-			r = ledger_add(l->ledger, id, stamp, false, now_s());
+		known = ledger_has(l->ledger, id);
+		if (!known)
+			r = ledger_add(l->ledger, id, stamp, false, rec.used);
+	}
+	if (!known && r == 0) {
+		scan->found++;
+		/* Accounted for by the next start too, which trusts it no more: no file has inode 0. */
+		rec.stamp.ino = 0;
+		index_put(l->index, id, &rec);
 	}
 	evict(l);
 	return atomic_load(&l->stop) ? -ECANCELED : r;
@@ -246,18 +278,17 @@ static int scanned(void *user, const struct chunkid *id, const struct pool_stamp
 static void *scan_main(void *arg)
 {
 	struct local *l = arg;
+	struct scan scan = {.local = l};
 	char count[UNITS_TEXT_MAX + 4];
-	uint64_t n;
-	int r = pool_scan(l->pool, scanned, l);
+	int r = pool_scan(l->pool, scanned, &scan);
 
 	{
 		locked(&l->lock);
 		l->complete = r == 0;
-		n = ledger_count(l->ledger);
 	}
-	if (n)
+	if (scan.found)
 		log_info("%s was not closed cleanly: each of its %s chunks is checked on first use",
-			l->dir, units_format_count(n, count));
+			l->dir, units_format_count(scan.found, count));
 	return NULL;
 }
 
@@ -291,6 +322,8 @@ static int start(struct local *l, int cache_fd, struct smr_error *err)
 	}
 	r = -pthread_create(&l->scanner, NULL, scan_main, l);
 	l->scanning = r == 0;
+	if (r == 0)
+		pthread_setname_np(l->scanner, "smr-scan");
 	return r;
 }
 
@@ -327,7 +360,7 @@ void local_close(struct local *l)
 		pthread_join(l->scanner, NULL);
 	}
 	/* The mark says that pool and index agree on disk, so the pool must be there first. */
-	bool clean = l->complete && pool_sync(l->pool) == 0;
+	bool clean = l->complete && !l->lost && pool_sync(l->pool) == 0;
 	index_close(l->index, clean);
 	pool_close(l->pool);
 	ledger_free(l->ledger);

@@ -15,7 +15,8 @@ struct local;
 struct local_options {
 	const char *dir; /* for messages */
 	uint64_t size;   /* bytes on disk to keep at most */
-	/* A chunk's file was removed to stay within the bound. */
+	/* A chunk's file was removed, to stay within the bound or because it was damaged. Called with
+	 * no lock held. */
 	void (*evicted)(void *user, const struct chunkid *id);
 	void *user;
 };
@@ -28,8 +29,8 @@ int local_open(
 /* Syncs, and marks the index clean. NULL is fine. */
 void local_close(struct local *l);
 
-/* A read-only descriptor of a right chunk. -ENOENT; -EBADMSG: it was damaged and is forgotten now.
- */
+/* A read-only descriptor of a right chunk. -ENOENT; -EBADMSG: it was damaged and is forgotten now;
+ * others, such as -EMFILE: it cannot be looked at now. */
 int local_get(struct local *l, const struct chunkid *id, uint32_t chunk_size, int *ret_fd);
 /* Keeps verified bytes and evicts what is then too much. Errors of pool_put. */
 int local_put(

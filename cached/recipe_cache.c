@@ -73,22 +73,39 @@ void recipe_cache_close(struct recipe_cache *c)
 	free(c);
 }
 
+/* Copied, not mapped: a file that shrinks on a failing disk must not become a SIGBUS. */
+static int read_recipe(int fd, struct recipe **ret)
+{
+	auto_free void *bytes = NULL;
+	struct stat st;
+	size_t n;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > RECIPE_FILE_MAX)
+		return -EBADMSG;
+	bytes = malloc((size_t)st.st_size + 1);
+	if (!bytes)
+		return -ENOMEM;
+	r = fd_read(fd, bytes, (size_t)st.st_size, &n);
+	return r < 0 ? r : recipe_from_bytes(bytes, n, ret, NULL);
+}
+
 int recipe_cache_get(
 	const struct recipe_cache *c, const struct chunkid *digest, struct recipe **ret)
 {
 	char name[FILE_NAME_MAX];
 	struct recipe *recipe;
+	int r;
 
 	file_name(digest, name);
 	auto_close int fd = openat(c->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	struct buf bytes auto_with(buf_done);
-	buf_init(&bytes, RECIPE_FILE_MAX);
-	/* Copied, not mapped: a file that shrinks on a failing disk must not become a SIGBUS. */
-	int r = fd_read_file(c->dir_fd, name, &bytes);
-	if (r == 0)
-		r = recipe_from_bytes(bytes.data, bytes.len, &recipe, NULL);
+	r = read_recipe(fd, &recipe);
+	if (r == -ENOMEM)
+		return r;
 	if (r == 0 && !chunkid_equal(&recipe_info(recipe)->digest, digest)) {
 		recipe_free(recipe);
 		r = -EBADMSG;

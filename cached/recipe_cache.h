@@ -14,7 +14,7 @@ struct recipe_cache;
 
 int recipe_cache_open(int cache_fd, struct recipe_cache **ret, struct smr_error *err);
 void recipe_cache_close(struct recipe_cache *c); /* NULL is fine */
-/* -ENOENT, also after a damaged one was removed. */
+/* -ENOENT, also after a damaged one was removed; others, such as -EMFILE: it cannot be read now. */
 int recipe_cache_get(
 	const struct recipe_cache *c, const struct chunkid *digest, struct recipe **ret);
 /* Best effort: a full disk costs the copy, not the recipe. */
