@@ -67,6 +67,7 @@ static struct engine *engine_of(struct cache *c)
 
 /* ---- reports ---- */
 
+/* Without `where`, `what` names it already. */
 static void report(struct engine *e, enum report kind, const struct chunkid *id, const char *where,
 	const char *what)
 {
@@ -80,19 +81,27 @@ static void report(struct engine *e, enum report kind, const struct chunkid *id,
 		e->reported_ns[kind] = now;
 	}
 	chunkid_format_short(id, short_id);
-	log_warn("%s: chunk %s: %s", where, short_id, what);
+	if (where)
+		log_warn("%s: chunk %s %s", where, short_id, what);
+	else
+		log_warn("%s", what);
 }
 
 static void report_source(struct engine *e, const struct flight *f, int r, const char *text)
 {
-	const char *where = store_url(f->sources[f->source].store->store);
+	const char *where;
 
+	{
+		/* Who joins meanwhile adds a source. */
+		locked(&e->lock);
+		where = store_url(f->sources[f->source].store->store);
+	}
 	if (r == -ENOENT)
 		report(e, REPORT_MISSING, &f->id, where, "is missing there");
 	else if (r == -EBADMSG)
 		report(e, REPORT_CORRUPT, &f->id, where, "has wrong bytes there; not used");
 	else if (r != -ECANCELED)
-		report(e, REPORT_UNREACHABLE, &f->id, where, text);
+		report(e, REPORT_UNREACHABLE, &f->id, NULL, text);
 }
 
 /* ---- the steps of a flight ---- */
@@ -233,31 +242,33 @@ static void step_store(struct work *w)
 		r = keep(e, f, bytes, &fd);
 	}
 	local_scratch_give(e->local, bytes);
-	if (r == 0) {
-		buf_done(&f->body);
-		land(e, f, 0, fd);
+	if (r == -EBADMSG) {
+		{
+			locked(&e->lock);
+			flight_source_failed(f, r);
+		}
+		fetch_next(e, f);
 		return;
 	}
-	{
-		locked(&e->lock);
-		flight_source_failed(f, r);
-	}
-	fetch_next(e, f);
+	/* Right, or this process lacks memory or descriptors, which is not the source's fault. */
+	buf_done(&f->body);
+	land(e, f, r, fd);
 }
 
 static void step_lookup(struct work *w)
 {
 	struct flight *f = (struct flight *)((char *)w - offsetof(struct flight, work));
 	struct engine *e = f->engine;
-	int fd;
+	int fd = -1;
 	int r = local_get(e->local, &f->id, f->chunk_size, &fd);
 
 	if (r == -EBADMSG)
 		report(e, REPORT_POOL, &f->id, e->dir, "is damaged in the pool; fetching it again");
-	if (r < 0)
-		fetch_next(e, f);
+	/* What the pool cannot be looked at for, a download would fail by, too. */
+	if (r == 0 || r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+		land(e, f, r, fd);
 	else
-		land(e, f, 0, fd);
+		fetch_next(e, f);
 }
 
 /* ---- cache.h ---- */
@@ -284,37 +295,56 @@ static void engine_get(struct cache *c, struct cache_get *get)
 		workers_add(e->workers, &f->work, prio);
 }
 
+static struct cache_store *find_store(struct engine *e, const char *url)
+{
+	struct cache_store *s = e->stores;
+
+	while (s && strcmp(s->url, url) != 0)
+		s = s->next;
+	return s;
+}
+
+static void free_store(struct cache_store *s)
+{
+	if (!s)
+		return;
+	store_free(s->store);
+	free(s->url);
+	free(s);
+}
+
 static int engine_open_store(struct cache *c, const char *url, const struct store_options *opts,
 	struct cache_store **ret, struct smr_error *err)
 {
 	struct engine *e = engine_of(c);
-	struct cache_store *s;
-	int r;
+	struct cache_store *s, *other;
+	int r = -ENOMEM;
 
 	{
 		locked(&e->lock);
-		for (s = e->stores; s; s = s->next)
-			if (strcmp(s->url, url) == 0) {
-				*ret = s;
-				return 0;
-			}
+		other = find_store(e, url);
+	}
+	if (other) {
+		*ret = other;
+		return 0;
 	}
 	s = calloc(1, sizeof(*s));
-	if (!s || !(s->url = strdup(url))) {
-		free(s);
-		return -ENOMEM;
+	if (s && (s->url = strdup(url)))
+		r = store_open(url, opts, &s->store, err);
+	if (r == 0) {
+		locked(&e->lock);
+		other = find_store(e, url);
+		if (!other) {
+			s->next = e->stores;
+			e->stores = s;
+			*ret = s;
+			return 0;
+		}
+		/* Somebody else was faster. */
+		*ret = other;
 	}
-	r = store_open(url, opts, &s->store, err);
-	if (r < 0) {
-		free(s->url);
-		free(s);
-		return r;
-	}
-	locked(&e->lock);
-	s->next = e->stores;
-	e->stores = s;
-	*ret = s;
-	return 0;
+	free_store(s);
+	return r;
 }
 
 static int engine_list(struct cache *c, struct cache_store *s, char tag[128],
@@ -395,9 +425,7 @@ static void engine_free(struct cache *c)
 
 	for (struct cache_store *s = e->stores, *next; s; s = next) {
 		next = s->next;
-		store_free(s->store);
-		free(s->url);
-		free(s);
+		free_store(s);
 	}
 	workers_free(e->workers);
 	local_close(e->local);
@@ -453,6 +481,8 @@ static int take_lock(struct engine *e, struct smr_error *err)
 	if (e->lock_fd < 0)
 		return error_set_errno(err, -errno, "cannot open %s/lock", e->dir);
 	if (flock(e->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return error_set_errno(err, -errno, "cannot lock %s/lock", e->dir);
 		fd_pread(e->lock_fd, pid, sizeof(pid) - 1, 0, &n);
 		pid[n] = '\0';
 		pid[strcspn(pid, "\n")] = '\0';

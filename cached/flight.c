@@ -152,19 +152,21 @@ void flight_fetched(struct flight *f, struct buf *body)
 	flight_check(f);
 }
 
+static int rank(int r)
+{
+	if (store_error_is_transient(r))
+		return 3;
+	return r == -ENOENT ? 0 : r == -EBADMSG ? 1 : 2;
+}
+
 int flight_result(const struct flight *f)
 {
-	int worst = -ENOENT;
+	int result = -ENOENT;
 
-	for (unsigned i = 0; i < f->n_sources; i++) {
-		int r = f->sources[i].result;
-		if (r == -ENOENT)
-			continue;
-		if (r == -EBADMSG && worst != -ENOENT)
-			continue;
-		worst = r;
-	}
-	return worst;
+	for (unsigned i = 0; i < f->n_sources; i++)
+		if (rank(f->sources[i].result) > rank(result))
+			result = f->sources[i].result;
+	return result;
 }
 
 struct cache_get *flight_land(struct flights *t, struct flight *f)

@@ -73,8 +73,8 @@ struct cache_store *flight_next_source(struct flight *f);
 void flight_source_failed(struct flight *f, int r);
 /* To STORE. */
 void flight_fetched(struct flight *f, struct buf *body);
-/* What to tell the waiters when all sources are exhausted: unreachable (it may work later) over
- * corrupt over missing. */
+/* What to tell the waiters when all sources are exhausted: what may work later over what was refused
+ * over corrupt over missing. */
 int flight_result(const struct flight *f);
 
 /* To LANDED: out of the table; returns its waiters. The caller answers them without the lock, then

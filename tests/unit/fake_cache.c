@@ -11,7 +11,7 @@
 
 #include "../../chunker/core/cleanup.h"
 #include "../../chunker/core/clock.h"
-#include "../../chunker/core/codec.h"
+#include "sample.h"
 
 #define THREADS 4
 #define STORES  4
@@ -85,7 +85,6 @@ static struct chunk *find(struct fake_cache *f, const struct chunkid *id)
 
 static struct chunk *chunk_of(struct fake_cache *f, unsigned content, uint32_t size)
 {
-	uint64_t x = (content + 1) * 0x9e3779b97f4a7c15ull;
 	struct chunk *c;
 
 	for (c = f->chunks; c; c = c->next)
@@ -94,12 +93,7 @@ static struct chunk *chunk_of(struct fake_cache *f, unsigned content, uint32_t s
 	c = calloc(1, sizeof(*c));
 	if (!c || !(c->bytes = malloc(size)))
 		die("no memory");
-	for (uint32_t i = 0; i < size; i += 8) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		memcpy(c->bytes + i, &x, 8);
-	}
+	sample_fill(content, c->bytes, size);
 	c->content = content;
 	c->size = size;
 	chunkid_hash(c->bytes, size, &c->id);
@@ -108,58 +102,25 @@ static struct chunk *chunk_of(struct fake_cache *f, unsigned content, uint32_t s
 	return c;
 }
 
-static struct recipe *make_recipe(
-	const struct recipe_spec *spec, struct fake_cache *f, const unsigned *contents, unsigned n)
-{
-	auto_free struct recipe_entry *entries = calloc(n ? n : 1, sizeof(*entries));
-	struct recipe_spec full = *spec;
-	struct smr_error err = {0};
-	struct recipe *recipe;
-	struct buf out auto_with(buf_done);
-
-	if (!entries)
-		die("no memory");
-	for (unsigned i = 0; i < n; i++)
-		if (contents[i])
-			entries[full.n_entries++] = (struct recipe_entry){
-				.index = i, .id = chunk_of(f, contents[i], spec->chunk_size)->id};
-	full.entries = entries;
-	buf_init(&out, RECIPE_FILE_MAX);
-	if (recipe_encode(&full, &out, &err) < 0 ||
-		recipe_from_bytes(out.data, out.len, &recipe, &err) < 0)
-		die(err.message);
-	return recipe;
-}
-
-static unsigned char *make_bytes(struct fake_cache *f, const unsigned *contents, unsigned n,
-	uint32_t chunk_size, uint64_t image_size)
-{
-	unsigned char *all = calloc(n ? n : 1, chunk_size);
-
-	if (!all)
-		die("no memory");
-	/* What lies behind the end is zeros, as an image's last chunk is padded. */
-	for (unsigned i = 0; i < n; i++)
-		if (contents[i])
-			memcpy(all + (size_t)i * chunk_size,
-				chunk_of(f, contents[i], chunk_size)->bytes, chunk_size);
-	unsigned char *cut = realloc(all, image_size);
-	return cut ? cut : all;
-}
-
 struct fake_image *fake_add_image(struct fake_cache *f, const char *name, uint32_t chunk_size,
 	const unsigned *contents, unsigned n_slots, uint64_t image_size)
 {
 	struct fake_image *img = calloc(1, sizeof(*img));
-	struct recipe_spec spec = {
-		.name = name, .image_size = image_size, .chunk_size = chunk_size, .layout = 1};
+	struct sample sample = {.name = name,
+		.chunk_size = chunk_size,
+		.contents = contents,
+		.n_slots = n_slots,
+		.image_size = image_size};
 
 	if (!img)
 		die("no memory");
 	locked(&f->lock);
-	spec.meta_end = f->meta_end;
-	img->recipe = make_recipe(&spec, f, contents, n_slots);
-	img->bytes = make_bytes(f, contents, n_slots, chunk_size, image_size);
+	for (unsigned i = 0; i < n_slots; i++)
+		if (contents[i])
+			chunk_of(f, contents[i], chunk_size);
+	sample.meta_end = f->meta_end;
+	img->recipe = sample_recipe(&sample);
+	img->bytes = sample_bytes(&sample);
 	const struct recipe_info *ri = recipe_info(img->recipe);
 	img->info = (struct store_image){.digest = ri->digest,
 		.recipe_size = ri->file_size,
