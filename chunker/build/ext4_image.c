@@ -293,19 +293,18 @@ static int write_range(const struct ext4_image *img, int fd, uint64_t from, uint
 int ext4_image_write(const struct ext4_image *img, int fd, int (*progress)(void *user, uint64_t n),
 	void *user, struct smr_error *err)
 {
-	auto_free unsigned char *buffer = malloc(WRITE_BYTES);
+	unsigned char *buffer;
 	uint64_t from, to = 0;
-	int r;
+	int r = 0;
 
-	if (!buffer)
-		return -ENOMEM;
 	if (ftruncate(fd, (off_t)img->info.size) < 0)
 		return error_set_errno(err, -errno, "cannot make a file of %llu bytes",
 			(unsigned long long)img->info.size);
-	while (ext4_image_next_data(img, to, &from, &to) == 0) {
+	buffer = malloc(WRITE_BYTES);
+	if (!buffer)
+		return -ENOMEM;
+	while (r == 0 && ext4_image_next_data(img, to, &from, &to) == 0)
 		r = write_range(img, fd, from, to, buffer, progress, user, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	free(buffer);
+	return r;
 }
