@@ -39,11 +39,16 @@ struct tree {
 
 /* Makes room for `n` more elements of `size` bytes in *array. -ENOMEM. */
 int tree_grow(void *array, size_t *cap, size_t used, size_t n, size_t size);
+int tree_grow32(void *array, uint32_t *cap, uint32_t used, size_t size);
 /* 0, or -EFBIG when `more` bytes are over the limit. */
 int tree_charge(const struct tree *t, uint64_t more);
 /* Appends to t->bytes. -EFBIG, -ENOMEM. */
 int tree_add_bytes(struct tree *t, const void *data, size_t n, uint32_t *ret_offset);
 uint64_t tree_hash(const struct tree *t, uint64_t start, const void *data, size_t n);
+/* The start of the chain that the name is or would be in. */
+uint32_t *tree_head(const struct tree *t, uint32_t dir, const char *name, size_t len);
+/* Room for one more name in the table of chains. -ENOMEM. */
+int tree_rehash(struct tree *t);
 /* 0, -EINVAL, -ENAMETOOLONG. */
 int tree_check_name(const char *name, size_t len);
 /* The entry, or TREE_NONE. `dir` is a directory. */
