@@ -78,7 +78,7 @@ static void set_serving(struct daemon *d, bool serving)
 
 static int start_loop(struct daemon *d, struct smr_error *err)
 {
-	int r = requests_new(&d->server, &d->requests);
+	int r = request_table_new(&d->server, &d->requests);
 	if (r < 0)
 		return error_set_errno(err, r, "cannot set up the request table");
 	r = channel_install(mount_session(d->mount));
@@ -102,7 +102,7 @@ static void wind_down(struct daemon *d)
 {
 	server_stop(&d->server);
 	if (d->requests)
-		requests_drain(d->requests);
+		request_table_drain(d->requests);
 }
 
 static int serve(struct daemon *d, int ready, struct smr_error *err)
@@ -135,7 +135,7 @@ static int run(struct daemon *d, int ready)
 	signals_free(signals);
 	mount_end(d->mount);
 	loop_free(d->loop);
-	requests_free(d->requests);
+	request_table_free(d->requests);
 	server_done(&d->server);
 	mount_free(d->mount);
 	return r < 0 ? 1 : 0;

@@ -132,7 +132,7 @@ static int thread_run(struct thread *t)
 	int r = 0;
 	while (r == 0 && !atomic_load_explicit(&l->stop, memory_order_relaxed)) {
 		struct fuse_buf buf;
-		if (!rq && !(rq = requests_take(l->requests)))
+		if (!rq && !(rq = request_table_take(l->requests)))
 			break;
 		r = read_request(t, rq, &buf);
 		if (r == 0) {
@@ -143,7 +143,7 @@ static int thread_run(struct thread *t)
 		}
 	}
 	if (rq)
-		requests_give(l->requests, rq);
+		request_table_give(l->requests, rq);
 	return r == -ENODEV ? 0 : r;
 }
 
@@ -167,7 +167,7 @@ static void *thread_main(void *arg)
  * read before. */
 static int answer_init(struct loop *l, struct smr_error *err)
 {
-	struct request *rq = requests_first(l->requests);
+	struct request *rq = request_table_first(l->requests);
 	struct fuse_buf buf;
 	int r;
 	do
@@ -224,7 +224,7 @@ int loop_wait(struct loop *l)
 			continue;
 		}
 		/* A kick is lost on a thread that is just about to call readv: again and again. */
-		requests_stop(l->requests);
+		request_table_stop(l->requests);
 		for (unsigned i = 0; i < l->n_started; i++)
 			pthread_kill(l->threads[i].id, SIGUSR1);
 		struct timespec until = clock_timespec(clock_ns() + KICK_MS * CLOCK_NS_PER_MS);

@@ -41,7 +41,7 @@ static int map_slots(struct requests *t)
 	return 0;
 }
 
-int requests_new(struct server *server, struct requests **ret)
+int request_table_new(struct server *server, struct requests **ret)
 {
 	struct requests *t = calloc(1, sizeof(*t));
 	if (!t)
@@ -54,14 +54,14 @@ int requests_new(struct server *server, struct requests **ret)
 	t->all = calloc(REQUEST_SLOTS, sizeof(*t->all));
 	int r = t->all ? map_slots(t) : -ENOMEM;
 	if (r < 0) {
-		requests_free(t);
+		request_table_free(t);
 		return r;
 	}
 	*ret = t;
 	return 0;
 }
 
-void requests_free(struct requests *t)
+void request_table_free(struct requests *t)
 {
 	if (!t)
 		return;
@@ -75,13 +75,13 @@ void requests_free(struct requests *t)
 	free(t);
 }
 
-struct request *requests_first(struct requests *t)
+struct request *request_table_first(struct requests *t)
 {
 	t->all[0].table = t;
 	return &t->all[0];
 }
 
-struct request *requests_take(struct requests *t)
+struct request *request_table_take(struct requests *t)
 {
 	locked(&t->lock);
 	while (!t->free && t->n_used == REQUEST_SLOTS && !t->stop)
@@ -98,7 +98,7 @@ struct request *requests_take(struct requests *t)
 	return rq;
 }
 
-void requests_give(struct requests *t, struct request *rq)
+void request_table_give(struct requests *t, struct request *rq)
 {
 	locked(&t->lock);
 	rq->next_free = t->free;
@@ -107,14 +107,14 @@ void requests_give(struct requests *t, struct request *rq)
 	pthread_cond_broadcast(&t->changed);
 }
 
-void requests_stop(struct requests *t)
+void request_table_stop(struct requests *t)
 {
 	locked(&t->lock);
 	t->stop = true;
 	pthread_cond_broadcast(&t->changed);
 }
 
-void requests_drain(struct requests *t)
+void request_table_drain(struct requests *t)
 {
 	locked(&t->lock);
 	while (t->n_out > 0)
@@ -171,7 +171,7 @@ static bool request_event(struct request *rq, unsigned event, unsigned *ret_befo
 static void request_release(struct request *rq)
 {
 	request_end(rq);
-	requests_give(rq->table, rq);
+	request_table_give(rq->table, rq);
 }
 
 /* `done`: there is a result. */

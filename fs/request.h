@@ -78,21 +78,21 @@ struct request {
 };
 
 /* `server` is what fuse_req_userdata gives, too. -ENOMEM, or what memfd_create and mmap say. */
-int requests_new(struct server *server, struct requests **ret);
+int request_table_new(struct server *server, struct requests **ret);
 /* All of them must be free. NULL is fine. */
-void requests_free(struct requests *t);
+void request_table_free(struct requests *t);
 
 /* ---- for the read loop ---- */
 
 /* Slot 0's, for INIT. */
-struct request *requests_first(struct requests *t);
-/* A free one; waits while there is none. NULL after requests_stop. */
-struct request *requests_take(struct requests *t);
-void requests_give(struct requests *t, struct request *rq);
-/* Ends all waiting in requests_take. */
-void requests_stop(struct requests *t);
+struct request *request_table_first(struct requests *t);
+/* A free one; waits while there is none. NULL after request_table_stop. */
+struct request *request_table_take(struct requests *t);
+void request_table_give(struct requests *t, struct request *rq);
+/* Ends all waiting in request_table_take. */
+void request_table_stop(struct requests *t);
 /* Waits until every request that waits for a completion was released. */
-void requests_drain(struct requests *t);
+void request_table_drain(struct requests *t);
 /* The slot's memory: REQUEST_SLOT_BYTES. */
 void *request_slot(const struct request *rq);
 
