@@ -64,6 +64,9 @@ void daemonize_ready(int ready)
 	char byte = 0;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	prctl(PR_SET_PDEATHSIG, 0);
+	/* or the directory that it was started in could not be unmounted */
+	if (chdir("/") < 0)
+		log_debug("cannot leave the working directory");
 	log_to_syslog();
 	for (int fd = 0; null >= 0 && fd <= 2; fd++)
 		dup2(null, fd);

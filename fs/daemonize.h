@@ -21,8 +21,8 @@
  * 1: in the parent, with the status to exit with in *ret_status, and whether a signal ended the
  * child, which then could not clean up. */
 int daemonize_fork(int *ret_ready, int *ret_status, bool *ret_killed, struct smr_error *err);
-/* Leaves the terminal: standard descriptors to /dev/null, logs to syslog, parent released with
- * status 0. */
+/* Leaves the terminal: working directory /, standard descriptors to /dev/null, logs to syslog, the
+ * parent released with status 0. */
 void daemonize_ready(int ready);
 
 #endif

@@ -108,14 +108,14 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct
 		return;
 	}
 	struct request *rq = request_begin(req, &read_ops);
+	/* Once it was answered the kernel may forget the node, while the read is yet to be ended. */
+	rq->image = image_ref(node->image);
 	rq->read.image = node->image;
 	rq->read.offset = at;
 	rq->read.length = (uint32_t)size;
 	rq->read.done = on_read;
 	int r = image_read(&rq->read);
 	if (r == -EINPROGRESS) {
-		/* after an interrupt the kernel may forget the node before the read is over */
-		rq->image = image_ref(node->image);
 		request_wait(rq);
 		return;
 	}

@@ -81,13 +81,15 @@ static int complete(struct options *o, struct smr_error *err)
 
 static void limit_memory(void)
 {
-	pthread_attr_t attr;
 	/* One arena a thread would multiply what is free but not given back. */
 	mallopt(M_ARENA_MAX, 2);
+#ifndef __SANITIZE_THREAD__ /* which keeps megabytes of its own on each stack */
+	pthread_attr_t attr;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_setattr_default_np(&attr);
 	pthread_attr_destroy(&attr);
+#endif
 }
 
 int main(int argc, char **argv)

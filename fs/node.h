@@ -9,8 +9,8 @@
  *
  * A node lives from the lookup that made it until the kernel has forgotten as many lookups as it
  * was told of. Until then the kernel may send requests for it, and it sends none afterwards;
- * therefore nodes_get takes neither lock nor reference, and what it returns stays valid until the
- * request is answered.
+ * therefore nodes_get takes neither lock nor reference, and what it returns stays valid until, and
+ * only until, the request is answered.
  *
  * Thread rule: any thread.
  */

@@ -146,6 +146,17 @@ static void forget_listed(const struct listing *l)
 	}
 }
 
+static void fill(struct listing *l, const struct catalog_snapshot *list, uint64_t offset)
+{
+	bool fits = true;
+	if (offset == 0)
+		fits = add_dot(l, ".", 1);
+	if (fits && offset <= 1)
+		fits = add_dot(l, "..", 2);
+	for (uint64_t i = offset > 2 ? offset - 2 : 0; fits && i < list->n; i++)
+		fits = add_image(l, list->images[i], (off_t)i + 3);
+}
+
 static void reply_from(struct server *s, struct rootdir *d, fuse_req_t req, bool plus, size_t size,
 	uint64_t offset)
 {
@@ -157,14 +168,11 @@ static void reply_from(struct server *s, struct rootdir *d, fuse_req_t req, bool
 		return;
 	}
 	l.buf = buf;
-	locked(&d->lock);
-	bool fits = true;
-	if (offset == 0)
-		fits = add_dot(&l, ".", 1);
-	if (fits && offset <= 1)
-		fits = add_dot(&l, "..", 2);
-	for (uint64_t i = offset > 2 ? offset - 2 : 0; fits && i < d->list.n; i++)
-		fits = add_image(&l, d->list.images[i], (off_t)i + 3);
+	{
+		locked(&d->lock);
+		fill(&l, &d->list, offset);
+	}
+	/* From here on `d` may be released by another thread. */
 	if (fuse_reply_buf(req, l.buf, l.used) < 0)
 		forget_listed(&l);
 }

@@ -37,7 +37,9 @@ int signals_new(void (*on_signal)(void *user, int sig), void *user, struct signa
 	sigemptyset(&s->set);
 	sigaddset(&s->set, SIGTERM);
 	sigaddset(&s->set, SIGINT);
-	sigaddset(&s->set, SIGHUP);
+	struct sigaction hup;
+	if (sigaction(SIGHUP, NULL, &hup) < 0 || hup.sa_handler != SIG_IGN)
+		sigaddset(&s->set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
 	int r = -pthread_create(&s->thread, NULL, signals_main, s);
 	if (r < 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * SIGTERM, SIGINT and SIGHUP become a call on a thread of its own, where it may take locks and
- * fork; SIGPIPE is ignored.
+ * fork; a SIGHUP that is ignored from the start (nohup(1)) stays so. SIGPIPE is ignored.
  */
 #ifndef FS_SIGNALS_H
 #define FS_SIGNALS_H
