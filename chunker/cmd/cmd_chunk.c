@@ -2,6 +2,7 @@
 /* smr chunk FILE.img: cut a disk image into chunks and publish it. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "../build/cutter.h"
 #include "../build/imgfile.h"
@@ -77,6 +78,30 @@ static void print_defaults(const struct cmd *c)
 	printf("  %-10s  %llu\n", "jobs", (unsigned long long)v.jobs);
 }
 
+/* A disk in a container format can be cut like any file, but nobody could mount what comes out. */
+static void warn_of_formats(const struct imgfile *file)
+{
+	static const struct {
+		const char *magic, *what, *cure;
+	} formats[] = {
+		{"QFI\xfb", "a qcow2 image", "qemu-img convert -O raw"},
+		{"KDMV", "a VMDK image", "qemu-img convert -O raw"},
+		{"vhdxfile", "a VHDX image", "qemu-img convert -O raw"},
+		{"\x1f\x8b", "compressed", "gzip -d"},
+		{"\xfd"
+		 "7zXZ",
+			"compressed", "xz -d"},
+		{"\x28\xb5\x2f\xfd", "compressed", "zstd -d"},
+	};
+	char head[8];
+	if (imgfile_read(file, head, sizeof(head), 0, NULL) < 0)
+		return;
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (memcmp(head, formats[i].magic, strlen(formats[i].magic)) == 0)
+			log_warn("%s looks like %s; to be mounted it should go through `%s` first",
+				file->path, formats[i].what, formats[i].cure);
+}
+
 static void on_progress(void *user, uint64_t position, uint64_t data_bytes)
 {
 	progress_reach(user, position, data_bytes);
@@ -100,6 +125,7 @@ static int chunk(const struct cmd *c, const struct values *v, const char *path, 
 		r = choose_chunk_size(c, v->chunk_size, of_store, &chunk_size, err);
 	if (r == 0) {
 		interrupt_set_store(intr, store);
+		warn_of_formats(&file);
 		if (of_store && of_store != chunk_size)
 			log_warn("%s: its other images are cut to %u KiB; nothing will be shared "
 				 "with them",

@@ -78,7 +78,12 @@ static int run(struct cmd *c, int argc, char **argv)
 	}
 	if (next == argc && !c->help)
 		return args_usage(c, "which command?");
-	if (next == argc || strcmp(argv[next], "help") == 0) {
+	/* `smr help` and `smr help VERB`, as many programs have it */
+	if (next < argc && strcmp(argv[next], "help") == 0) {
+		c->help = true;
+		next++;
+	}
+	if (next == argc) {
 		help(c);
 		return 0;
 	}

@@ -81,6 +81,11 @@ cp "$work/odd.img" "$work/a b.img"
 must_fail '--name' smr -s "$store" chunk "$work/a b.img"
 must_fail 'cannot be the name' smr -s "$store" chunk "$work/odd.img" --name ../x
 
+echo "what nobody could mount is cut with a warning"
+printf 'QFI\xfbxxxx' > "$work/q.img"
+must_say 'qemu-img convert' smr -s "$store" chunk "$work/q.img"
+smr -s "$store" cat q | cmp - "$work/q.img"
+
 echo "an image that changes meanwhile is not published"
 cp "$work/root.img" "$work/busy.img"
 (

@@ -32,6 +32,9 @@ for verb in "${verbs[@]}"; do
 	grep -q "^  $verb " "$work/out" || die "$verb is not in the help"
 done
 expect 0 smr help
+expect 0 smr help diff
+grep -q '^usage: .* diff ' "$work/out"
+expect_usage "no command 'nothing'" smr help nothing
 expect 0 smr --version
 grep -qE '^smr [0-9]+\.[0-9]+\.[0-9]+$' "$work/out"
 for verb in "${verbs[@]}"; do
