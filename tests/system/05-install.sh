@@ -12,5 +12,6 @@ done
 
 # what is installed names nothing of the machine that built it
 (cd "$work/root" && find . -type f | sort) > "$work/files"
-printf '%s\n' ./usr/bin/smr ./usr/bin/smrfs ./usr/share/man/man1/smr.1 ./usr/share/man/man8/smrfs.8 > "$work/expected"
+printf '%s\n' ./usr/bin/smr ./usr/bin/smrfs ./usr/share/bash-completion/completions/smr \
+	./usr/share/man/man1/smr.1 ./usr/share/man/man8/smrfs.8 > "$work/expected"
 diff "$work/expected" "$work/files"
