@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../core/cleanup.h"
 #include "../core/codec.h"
 #include "../core/workers.h"
 
@@ -102,28 +101,33 @@ static unsigned thread_count(const struct gather *g)
 	return g->n < n ? (unsigned)g->n : n;
 }
 
-int gather_run(const struct gather *g)
+static int run_threads(struct gather_run *run, struct gather_thread *threads, unsigned n)
 {
-	unsigned n = thread_count(g);
-	if (n == 0)
-		return 0;
-	struct gather_run run = {.g = g};
-	auto_free struct gather_thread *threads = calloc(n, sizeof(*threads));
-	if (!threads)
-		return -ENOMEM;
 	struct workers *workers;
 	int r = workers_new("gather", n, &workers);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < n; i++) {
 		threads[i].work.run = gather_thread_run;
-		threads[i].run = &run;
+		threads[i].run = run;
 		workers_add(workers, &threads[i].work, WORKERS_DEMAND);
 	}
 	workers_free(workers);
 	for (unsigned i = 0; i < n; i++)
 		free(threads[i].pool);
-	return atomic_load(&run.result);
+	return atomic_load(&run->result);
+}
+
+int gather_run(const struct gather *g)
+{
+	struct gather_run run = {.g = g};
+	unsigned n = thread_count(g);
+	if (n == 0)
+		return 0;
+	struct gather_thread *threads = calloc(n, sizeof(*threads));
+	int r = threads ? run_threads(&run, threads, n) : -ENOMEM;
+	free(threads);
+	return r;
 }
 
 int gather_error(struct smr_error *err, int r, const struct store *s, const char *name,
