@@ -12,6 +12,7 @@
 
 /* Documents that somebody waits for: about a second of refused connections. */
 #define IMPATIENT_ATTEMPTS 5
+#define SETTLE_S           2
 
 struct http {
 	struct bucket bucket;
@@ -23,7 +24,7 @@ struct http {
 struct http_get {
 	struct request request;
 	struct bucket_get *get;
-	const char *headers[2];
+	const char *headers[3];
 	char match[BUCKET_ETAG_MAX + 16];
 	char url[];
 };
@@ -39,6 +40,23 @@ static void free_get(struct http_get *hg)
 	free(hg);
 }
 
+/* Web servers make ETags of time stamps in seconds: a document that was changed in the very second in which it was sent may change
+ * once more and keep its ETag. So one is kept only of a document that had settled (RFC 9110, 8.8.2.2). */
+static void keep_etag(const struct request *req, char etag[BUCKET_ETAG_MAX])
+{
+	int64_t modified, sent;
+
+	etag[0] = '\0';
+	if (!req->keep_headers)
+		return;
+	modified = transport_header_date(&req->head, "Last-Modified");
+	sent = transport_header_date(&req->head, "Date");
+	if (modified >= 0 && sent >= 0 && sent - modified < SETTLE_S)
+		return;
+	if (!transport_header(&req->head, "ETag", etag, BUCKET_ETAG_MAX))
+		etag[0] = '\0';
+}
+
 static void get_done(struct request *req, int r, const struct smr_error *err)
 {
 	struct http_get *hg = req->user_data;
@@ -49,9 +67,7 @@ static void get_done(struct request *req, int r, const struct smr_error *err)
 	if (r == 0 && req->status == 304) {
 		r = g->etag[0] ? -EALREADY : -EBADMSG;
 	} else if (r == 0) {
-		if (!req->keep_headers ||
-			!transport_header(&req->head, "ETag", g->etag, sizeof(g->etag)))
-			g->etag[0] = '\0';
+		keep_etag(req, g->etag);
 		buf_move(&body, &req->body);
 	}
 	g->done(g, r, &body, err);
@@ -74,9 +90,11 @@ static void http_get(struct bucket *b, struct bucket_get *g)
 		return;
 	}
 	snprintf(hg->url, len, "%s/%s", b->url, g->key);
+	if (g->impatient)
+		hg->headers[0] = "Cache-Control: no-cache"; /* documents change; chunks never do */
 	if (g->etag[0]) {
 		snprintf(hg->match, sizeof(hg->match), "If-None-Match: %s", g->etag);
-		hg->headers[0] = hg->match;
+		hg->headers[g->impatient ? 1 : 0] = hg->match;
 	}
 	hg->get = g;
 	hg->request = (struct request){

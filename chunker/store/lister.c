@@ -259,8 +259,10 @@ static int list_indexes(struct lister *l, const struct roots *roots, struct inde
 	r = combine(roots, hashes, &now);
 	if (r < 0)
 		return r;
-	if (tag_is(tag, &now))
+	if (tag_is(tag, &now)) {
+		remember(l, &now, ix, roots->n_live); /* the ETags may be new */
 		return -EALREADY;
+	}
 	for (unsigned i = 0; i < roots->n_live; i++) {
 		r = merge_index(l, roots, i, &ix[i], list, err);
 		if (r < 0)

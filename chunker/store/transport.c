@@ -205,6 +205,15 @@ bool transport_header(const struct buf *head, const char *name, char *ret, size_
 	return false;
 }
 
+int64_t transport_header_date(const struct buf *head, const char *name)
+{
+	char text[64];
+
+	if (!transport_header(head, name, text, sizeof(text)))
+		return -1;
+	return curl_getdate(text, NULL);
+}
+
 /* ---- starting ---- */
 
 static void set_connection(

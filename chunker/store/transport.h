@@ -74,5 +74,7 @@ void transport_exchange_done(struct transport_exchange *x);
 
 /* A header (name in any case), without blanks around it, copied. false: not there, or longer than size - 1. */
 bool transport_header(const struct buf *head, const char *name, char *ret, size_t size);
+/* A header that is a date (RFC 9110, 5.6.7) as seconds since the epoch; -1: not there, or not a date. */
+int64_t transport_header_date(const struct buf *head, const char *name);
 
 #endif

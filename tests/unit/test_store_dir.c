@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -406,6 +407,110 @@ static void test_free_publishes_what_was_put(void **state)
 	store_free(s);
 }
 
+/* ---- trouble ---- */
+
+static void test_write_that_fails_is_told_and_leaves_nothing(void **state)
+{
+	struct smr_error err = {0};
+	struct store *s = open_store(*state, true);
+	struct rlimit old, small = {.rlim_cur = 1000};
+	struct counted c = {0};
+	struct chunkid id;
+	unsigned char *wire;
+	uint64_t size;
+	size_t n;
+
+	make_chunk(1, &id, &wire, &n);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small.rlim_max = old.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	int r = store_put(s, &id, wire, n, &err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(r, -EFBIG);
+	assert_non_null(strstr(err.message, "File too large"));
+	assert_int_equal(store_has(s, &id, &size, &err), -ENOENT);
+	/* It may be put again. */
+	ok(store_put(s, &id, wire, n, &err));
+	ok(store_flush(s, &err));
+	ok(store_each(s, count_object, &c, &err));
+	assert_int_equal(c.n, 1);
+	free(wire);
+	store_free(s);
+}
+
+static void test_damaged_object_is_replaced_by_a_put(void **state)
+{
+	struct smr_error err = {0};
+	struct store *s = open_store(*state, true);
+	struct chunkid id = put_chunk(s, 1);
+	char hex[CHUNKID_HEX + 1], path[200];
+	uint64_t n;
+
+	ok(store_flush(s, &err));
+	chunkid_format(&id, hex);
+	snprintf(path, sizeof(path), "roots/r1/chunks/%.2s/%s.zst", hex, hex);
+	write_text(below(*state, path), "");
+	/* No object is empty. */
+	assert_int_equal(store_has(s, &id, &n, &err), -ENOENT);
+	write_text(below(*state, path), "rot");
+	put_chunk(s, 1);
+	ok(store_flush(s, &err));
+	assert_chunk(s, 1);
+	store_free(s);
+}
+
+static void test_modes_follow_the_umask(void **state)
+{
+	mode_t old = umask(027);
+	struct store *s = open_store(below(*state, "x"), true);
+	struct stat st;
+
+	publish(s, "a", 1, 1);
+	store_free(s);
+	umask(old);
+	assert_int_equal(stat(below(*state, "x/roots/r1/recipes/a.recipe"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(stat(below(*state, "x/roots/r1/chunks"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0750);
+}
+
+static void test_processes_publish_side_by_side(void **state)
+{
+	struct smr_error err = {0};
+	pid_t pids[4];
+	int status;
+
+	for (unsigned p = 0; p < 4; p++) {
+		pids[p] = fork();
+		assert_true(pids[p] >= 0);
+		if (pids[p] == 0) {
+			/* Two of them find no store yet: both make it. */
+			struct store *s = open_store(*state, true);
+			for (unsigned i = 0; i < 10; i++) {
+				char name[30];
+				snprintf(name, sizeof(name), "p%u-%u", p, i);
+				publish(s, name, 5 * p + i, 2);
+			}
+			store_free(s);
+			_exit(0);
+		}
+	}
+	for (unsigned p = 0; p < 4; p++) {
+		assert_int_equal(waitpid(pids[p], &status, 0), pids[p]);
+		assert_int_equal(status, 0);
+	}
+	struct store *s = open_store(*state, false);
+	struct store_list l;
+	ok(store_list(s, NULL, &l, &err));
+	assert_int_equal(l.n, 40);
+	store_list_done(&l);
+	store_free(s);
+	json_t *doc = load_index(*state);
+	assert_int_equal(json_array_size(json_object_get(doc, "images")), 40);
+	json_decref(doc);
+}
+
 /* ---- a killed publisher ---- */
 
 static int check_whole(void *user, const struct chunkid *id, uint64_t wire_len)
@@ -615,6 +720,10 @@ int main(void)
 		CASE(test_each_visits_chunks_and_nothing_else),
 		CASE(test_threads_put_the_same_and_different_chunks),
 		CASE(test_free_publishes_what_was_put),
+		CASE(test_write_that_fails_is_told_and_leaves_nothing),
+		CASE(test_damaged_object_is_replaced_by_a_put),
+		CASE(test_modes_follow_the_umask),
+		CASE(test_processes_publish_side_by_side),
 		CASE(test_killed_publisher_leaves_no_torn_object),
 		CASE(test_recipes_and_chunks_of_retired_roots_are_found),
 		CASE(test_publishing_copies_chunks_out_of_retired_roots),

@@ -123,6 +123,16 @@ static void test_tls_needs_a_trusted_certificate(void **state)
 	store_free(s);
 }
 
+/* As if it had been published a while ago: a fresh document's ETag is not believed. */
+static void settle(struct web *w)
+{
+	struct timespec t[2] = {{.tv_sec = time(NULL) - 100}, {.tv_sec = time(NULL) - 100}};
+
+	assert_int_equal(utimensat(AT_FDCWD, below(w->dir, "s/smr-store.json"), t, 0), 0);
+	assert_int_equal(
+		utimensat(AT_FDCWD, below(w->dir, "s/roots/r1/recipes/index.json"), t, 0), 0);
+}
+
 static void test_unchanged_list_costs_not_a_byte(void **state)
 {
 	struct web *w = *state;
@@ -134,6 +144,11 @@ static void test_unchanged_list_costs_not_a_byte(void **state)
 	publish(s, "a", 1, 1);
 	ok(store_list(h, tag, &l, &err));
 	store_list_done(&l);
+	/* Told by its content, while it is fresh. */
+	assert_int_equal(store_list(h, tag, &l, &err), -EALREADY);
+	assert_int_equal(nginx_count(&w->nginx, " 304 "), 0);
+	settle(w);
+	assert_int_equal(store_list(h, tag, &l, &err), -EALREADY);
 	assert_int_equal(nginx_count(&w->nginx, " 304 "), 0);
 	assert_int_equal(store_list(h, tag, &l, &err), -EALREADY);
 	assert_int_equal(nginx_count(&w->nginx, " 304 "), 2);
@@ -214,6 +229,87 @@ static void test_redirects_on_the_same_host_are_followed(void **state)
 	snprintf(url, sizeof(url), "%s/moved", w->nginx.url);
 	h = open_store(url, false);
 	assert_chunk(h, 1);
+	store_free(h);
+	store_free(s);
+}
+
+#define ROOT(name, state) "{\"name\": \"" name "\", \"state\": \"" state "\"}"
+
+static void write_roots(struct web *w, const char *roots)
+{
+	char text[600], path[600];
+
+	snprintf(text, sizeof(text), "{\"version\": 1, \"chunk_size\": 524288, \"roots\": [%s]}",
+		roots);
+	snprintf(path, sizeof(path), "%s/s/smr-store.json", w->dir);
+	/* By rename, as publishers do: nginx caches neither, but readers may be half-way. */
+	write_text(below(w->dir, "new"), text);
+	assert_int_equal(rename(below(w->dir, "new"), path), 0);
+}
+
+static void test_generations_are_followed(void **state)
+{
+	struct web *w = *state;
+	struct smr_error err = {0};
+	struct store *s = publisher(w), *h = open_store(w->url, false);
+	struct store_list l;
+	struct recipe *r;
+	char tag[128] = "";
+
+	publish(s, "old", 1, 2);
+	store_free(s);
+	ok(store_list(h, tag, &l, &err));
+	assert_int_equal(l.n, 1);
+	store_list_done(&l);
+	write_roots(w, ROOT("r2", "active") "," ROOT("r1", "retired"));
+	s = open_store(below(w->dir, "s"), false);
+	publish(s, "new", 3, 1);
+	ok(store_list(h, tag, &l, &err));
+	assert_int_equal(l.n, 2);
+	store_list_done(&l);
+	assert_int_equal(store_list(h, tag, &l, &err), -EALREADY);
+	ok(store_get_recipe(h, "old", &r, &err));
+	recipe_free(r);
+	assert_chunk(h, 2);
+	assert_chunk(h, 3);
+	write_roots(w, ROOT("r2", "active") "," ROOT("r1", "expired"));
+	ok(store_list(h, tag, &l, &err));
+	assert_int_equal(l.n, 1);
+	assert_string_equal(l.images[0].name, "new");
+	store_list_done(&l);
+	store_free(h);
+	store_free(s);
+}
+
+static void test_impossible_documents_are_refused(void **state)
+{
+	struct web *w = *state;
+	struct smr_error err = {0};
+	struct store *s = publisher(w), *h = open_store(w->url, false);
+	char path[600], *big = malloc(2 << 20);
+	struct store_list l;
+	struct recipe *r;
+
+	publish(s, "a", 1, 1);
+	snprintf(path, sizeof(path), "%s/s/roots/r1/recipes/index.json", w->dir);
+	write_text(path, "{\"version\": 1, \"images\": [{}]}");
+	assert_int_equal(store_list(h, NULL, &l, &err), -EBADMSG);
+	assert_non_null(strstr(err.message, "r1/recipes/index.json: "));
+	/* The images are there all the same. */
+	ok(store_get_recipe(h, "a", &r, &err));
+	recipe_free(r);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(store_list(h, NULL, &l, &err), -ENOENT);
+	snprintf(path, sizeof(path), "%s/s/roots/r1/recipes/bad.recipe", w->dir);
+	write_text(path, "<html>Welcome to our hotel's network</html>");
+	assert_int_equal(store_get_recipe(h, "bad", &r, &err), -EBADMSG);
+	assert_non_null(strstr(err.message, "bad.recipe"));
+	memset(big, ' ', 2 << 20);
+	snprintf(path, sizeof(path), "%s/s/smr-store.json", w->dir);
+	write_file(path, big, 2 << 20);
+	assert_int_equal(store_list(h, NULL, &l, &err), -EBADMSG);
+	assert_non_null(strstr(err.message, "larger than it may be"));
+	free(big);
 	store_free(h);
 	store_free(s);
 }
@@ -315,6 +411,8 @@ int main(void)
 		cmocka_unit_test(test_plain_http_beyond_loopback_needs_a_word),
 		CASE(test_refusals_are_told_apart),
 		CASE(test_redirects_on_the_same_host_are_followed),
+		CASE(test_generations_are_followed),
+		CASE(test_impossible_documents_are_refused),
 		CASE(test_gets_before_anything_is_known_wait_for_the_roots),
 		cmocka_unit_test(test_stop_cancels_what_waits),
 	};
