@@ -88,9 +88,7 @@ static void warn_of_formats(const struct imgfile *file)
 		{"KDMV", "a VMDK image", "qemu-img convert -O raw"},
 		{"vhdxfile", "a VHDX image", "qemu-img convert -O raw"},
 		{"\x1f\x8b", "compressed", "gzip -d"},
-		{"\xfd"
-		 "7zXZ",
-			"compressed", "xz -d"},
+		{"\xfd\x37zXZ", "compressed", "xz -d"},
 		{"\x28\xb5\x2f\xfd", "compressed", "zstd -d"},
 	};
 	char head[8];
