@@ -207,9 +207,9 @@ echo_module()
 # started through COMMAND (a network namespace). Sets url.
 serve()
 {
-	local root=$1 address=$2 delay=$3 program module='' locations dir pid
+	local root=$1 address=$2 delay=$3 module='' locations dir pid
 	shift 3
-	program=$(nginx_program) || requires_program nginx
+	requires_program nginx
 	root=$(realpath "$root")
 	dir=$(mktemp -d "$work/nginx.XXXX")
 	locations="root $root;"
@@ -235,7 +235,7 @@ serve()
 			server { listen $address:$port backlog=4096; $locations }
 		}
 	END
-	"$@" "$program" -e "$dir/error.log" -p "$dir" -c "$dir/nginx.conf" > "$dir/output" 2>&1 &
+	"$@" nginx -e "$dir/error.log" -p "$dir" -c "$dir/nginx.conf" > "$dir/output" 2>&1 &
 	pid=$!
 	cleanup_fn stop_process "$pid"
 	url=http://$address:$port

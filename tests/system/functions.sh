@@ -20,7 +20,7 @@ export SMR_TEST_CACHE=${SMR_TEST_CACHE:-$top/.cache}
 # nothing of the machine's own configuration takes part
 export SMR_CONF='' LC_ALL=C
 unset SMR_STORE SMR_CACHE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy
-PATH=$PATH:/usr/sbin:/sbin
+PATH=$PATH:/usr/sbin:/sbin:$SMR_TEST_CACHE/nginx-v1/usr/sbin # where ./dev unpacks it
 
 # ---- ending ----
 
@@ -215,18 +215,13 @@ free_port()
 
 # ---- origins ----
 
-nginx_program()
-{
-	command -v nginx || ls "$SMR_TEST_CACHE"/nginx-v1/usr/sbin/nginx 2> /dev/null
-}
-
 # start_nginx DIRECTORY [CERTIFICATE KEY]: serves it, by https (HTTP/2 offered) with a certificate.
 # Sets nginx_url, nginx_log (method, path, status, bytes a line) and nginx_pid.
 start_nginx()
 {
-	local root tls='' scheme=http program try
+	local root tls='' scheme=http try
 	root=$(realpath "$1")
-	program=$(nginx_program) || requires_program nginx
+	requires_program nginx
 	if [ $# -eq 3 ]; then
 		scheme=https
 		tls="ssl_certificate $(realpath "$2"); ssl_certificate_key $(realpath "$3");"
@@ -257,7 +252,7 @@ start_nginx()
 				}
 			}
 		END
-		"$program" -e "$dir/error.log" -p "$dir" -c "$dir/nginx.conf" > "$dir/output" 2>&1 &
+		nginx -e "$dir/error.log" -p "$dir" -c "$dir/nginx.conf" > "$dir/output" 2>&1 &
 		nginx_pid=$!
 		while kill -0 "$nginx_pid" 2> /dev/null; do
 			if [ -s "$dir/pid" ] && (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# A user without privileges publishes, mounts, reads and unmounts, with a cache below their home; the ext4 by fuse2fs.
+# The whole way without privileges: publish, mount with the cache in ~/.cache, fuse2fs in place of a loop device, and back.
 . "$(dirname "$0")/functions.sh"
 own_mounts # and root, to become somebody else
 requires_fuse
