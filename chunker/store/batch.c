@@ -236,6 +236,7 @@ static void *batch_main(void *arg)
 {
 	struct batch *b = arg;
 
+	pthread_setname_np(pthread_self(), "smr-batch");
 	locked(&b->lock);
 	for (;;) {
 		while (!b->stop && !has_work(b))

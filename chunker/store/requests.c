@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "../core/cleanup.h"
 #include "../core/clock.h"
 #include "gate.h"
 #include "retry.h"
@@ -28,7 +29,7 @@ struct requests {
 	struct transport *transport;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	/* below: lock held */
+	/* below: lock held; transport_wakeup is called under it too */
 	struct request *submitted, **submitted_tail;
 	bool woken, stop;
 	/* below: the thread only */
@@ -264,12 +265,14 @@ static bool gets_there(const struct request *req, uint64_t now)
 	return false;
 }
 
-static void too_late(struct requests *rs, struct request *req)
+/* An attempt that had hardly begun says less than how the one before it ended. */
+static void too_late(struct requests *rs, struct request *req, uint64_t now)
 {
 	bool trickles = req->tries[0].body.len || req->tries[1].body.len;
 
-	req->last_r = error_set(&req->last_err, -ETIMEDOUT, "%s: %s", url_of(req),
-		trickles ? "the answer comes too slowly" : "no answer");
+	if (!req->last_r || now - req->started_ns > CLOCK_NS_PER_S)
+		req->last_r = error_set(&req->last_err, -ETIMEDOUT, "%s: %s", url_of(req),
+			trickles ? "the answer comes too slowly" : "no answer");
 	finish_with_last(rs, req);
 }
 
@@ -290,7 +293,7 @@ static void expired(struct requests *rs, struct request *req, uint64_t now)
 	switch (req->state) {
 	case ACTIVE:
 		if (now >= req->deadline_ns)
-			too_late(rs, req);
+			too_late(rs, req, now);
 		else
 			join(rs, req, now);
 		break;
@@ -376,6 +379,7 @@ static void *requests_main(void *arg)
 	struct transport_exchange *x;
 	struct timer *first;
 
+	pthread_setname_np(pthread_self(), "smr-http");
 	while (take_submitted(rs)) {
 		bool busy = run_timers(rs);
 
@@ -389,6 +393,9 @@ static void *requests_main(void *arg)
 	}
 	while ((first = timers_first(&rs->timers)))
 		cancel(rs, owner_of(first));
+	/* Here, where signals are blocked: the good-bye to a TLS connection that is gone raises SIGPIPE. Nobody wakes us any
+	 * more: rs->stop was set and read under the lock. */
+	transport_free(rs->transport);
 	return NULL;
 }
 
@@ -408,7 +415,6 @@ static int start_thread(struct requests *rs)
 
 static void destroy(struct requests *rs)
 {
-	transport_free(rs->transport);
 	pthread_mutex_destroy(&rs->lock);
 	free(rs);
 }
@@ -431,8 +437,11 @@ int requests_new(const struct requests_options *opts, struct requests **ret, str
 	if (getrandom(&rs->random, sizeof(rs->random), GRND_NONBLOCK) < 0 || !rs->random)
 		rs->random = clock_ns() | 1;
 	r = transport_new(2 * rs->connections, opts->ca_file, &rs->transport);
-	if (r == 0)
+	if (r == 0) {
 		r = start_thread(rs);
+		if (r < 0)
+			transport_free(rs->transport);
+	}
 	if (r < 0) {
 		destroy(rs);
 		return error_set_errno(err, r, "starting the HTTP client");
@@ -443,10 +452,10 @@ int requests_new(const struct requests_options *opts, struct requests **ret, str
 
 void requests_stop(struct requests *rs)
 {
-	pthread_mutex_lock(&rs->lock);
+	locked(&rs->lock);
+	if (!rs->stop)
+		transport_wakeup(rs->transport);
 	rs->stop = true;
-	pthread_mutex_unlock(&rs->lock);
-	transport_wakeup(rs->transport);
 }
 
 void requests_free(struct requests *rs)
@@ -461,7 +470,7 @@ void requests_free(struct requests *rs)
 void requests_submit(struct requests *rs, struct request *req)
 {
 	uint32_t timeout_ms = req->timeout_ms ? req->timeout_ms : rs->timeout_ms;
-	bool stopped, wake;
+	bool stopped;
 
 	buf_init(&req->body, req->max_bytes);
 	buf_init(&req->head, TRANSPORT_HEADERS_MAX);
@@ -476,18 +485,18 @@ void requests_submit(struct requests *rs, struct request *req)
 
 	pthread_mutex_lock(&rs->lock);
 	stopped = rs->stop;
-	wake = !stopped && !rs->woken;
 	if (!stopped) {
 		*rs->submitted_tail = req;
 		rs->submitted_tail = &req->next;
+		/* A done() that submits is followed by another look at the list. */
+		if (!rs->woken && !pthread_equal(pthread_self(), rs->thread))
+			transport_wakeup(rs->transport);
 		rs->woken = true;
 	}
 	pthread_mutex_unlock(&rs->lock);
 	if (stopped) {
 		error_set(&req->last_err, -ECANCELED, "%s: stopped", req->url);
 		req->done(req, -ECANCELED, &req->last_err);
-	} else if (wake && !pthread_equal(pthread_self(), rs->thread)) {
-		transport_wakeup(rs->transport);
 	}
 }
 

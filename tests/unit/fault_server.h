@@ -83,17 +83,24 @@ static inline bool fault_body(struct fault_server *s, int fd, size_t n, unsigned
 {
 	char head[128], block[4096];
 	unsigned steps = over_ms ? over_ms / 10 : 1;
+	struct timespec next;
 
 	memset(block, 'x', sizeof(block));
 	snprintf(head, sizeof(head),
 		"HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nETag: \"e\"\r\n\r\n", n);
 	if (!fault_text(fd, head))
 		return false;
+	clock_gettime(CLOCK_MONOTONIC, &next);
 	for (unsigned i = 0; i < steps; i++) {
 		size_t part = n * (i + 1) / steps - n * i / steps;
 
-		if (over_ms)
-			usleep(10000);
+		/* To the clock: sleeps that come late do not add up. */
+		next.tv_nsec += over_ms ? 10000000 : 0;
+		if (next.tv_nsec >= 1000000000) {
+			next.tv_nsec -= 1000000000;
+			next.tv_sec++;
+		}
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
 		if (__atomic_load_n(&s->stop, __ATOMIC_RELAXED))
 			return false;
 		for (size_t m; part; part -= m) {

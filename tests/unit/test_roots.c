@@ -32,9 +32,9 @@ static void test_live_roots_are_the_active_one_then_the_retired(void **state)
 	roots_index_key(r, 1, key);
 	assert_string_equal(key, "roots/r9/recipes/index.json");
 	roots_chunk_key(r, 2, &id, key);
-	assert_string_equal(
-		key, "roots/r6/chunks/ab/"
-		     "abcd000000000000000000000000000000000000000000000000000000000000.zst");
+	assert_string_equal(key,
+		"roots/r6/chunks/ab/"
+		"abcd000000000000000000000000000000000000000000000000000000000000.zst");
 	roots_unref(r);
 }
 
