@@ -54,20 +54,24 @@ mount_cold()
 umount_cold()
 {
 	umount "$work/mnt"
-	# the daemon still holds the cache for a moment
-	wait_for 10 flock -n "$work/cold/lock" true
+	# the daemon holds the cache until all of it is on disk
+	wait_for 120 flock -n "$work/cold/lock" true
 }
 
-# The objects of the store as curl's configuration.
+# The objects of the store as curl's configuration; `to` is what follows each.
 url_list()
 {
-	(cd "$store" && find . -path '*/chunks/*' -type f) |
-		sed "s|^\.|url = \"$1|; s|\$|\"|; a output = \"/dev/null\""
+	local from=$1 to=$2
+	(cd "$store" && find . -path '*/chunks/*' -type f) | sed "s|^\.|url = \"$from|; s|\$|\"|; a $to"
 }
 
+# curl_all LIST [COMMAND...]: into files in an empty folder, or nowhere, as the list says.
 curl_all()
 {
-	benchtool run "${@:2}" curl -sS --fail --parallel --parallel-max 16 -K "$work/urls.$1"
+	rm -rf "$work/fetched"
+	mkdir "$work/fetched"
+	(cd "$work/fetched" && benchtool run "${@:2}" curl -sS --no-progress-meter --fail --parallel \
+		--parallel-max 16 -K "$work/urls.$1")
 }
 
 read_all()
@@ -79,22 +83,24 @@ wire_bytes=$(find "$store" -path '*/chunks/*' -type f -printf '%s\n' | awk '{ n 
 
 serve "$store" 127.0.0.1 0
 near=$url
-url_list "$near" > "$work/urls.near"
+url_list "$near" remote-name > "$work/urls.near"
+url_list "$near" 'output = "/dev/null"' > "$work/urls.nowhere"
 
 near_ours() { mount_cold "$near" timeout=60; sample near.ours read_all; umount_cold; }
 near_curl() { sample near.curl curl_all near; }
+near_nowhere() { sample near.nowhere curl_all nowhere; }
 
 make_link
 serve "$store" 10.99.0.1 $delay "${server_run[@]}"
 far=$url
-url_list "$far" > "$work/urls.far"
+url_list "$far" remote-name > "$work/urls.far"
 
 far_ours() { mount_cold "$far" insecure,timeout=60 "${client_run[@]}"; sample far.ours read_all; umount_cold; }
 far_curl() { sample far.curl curl_all far "${client_run[@]}"; }
 
 serve "$store" 127.0.0.1 $delay
 slow=$url
-head -n 400 "$work/urls.near" | sed "s|$near|$slow|" > "$work/urls.slow"
+head -n 400 "$work/urls.nowhere" | sed "s|$near|$slow|" > "$work/urls.slow"
 
 # Reads a second, and the median read in ms, of chunks that no two reads share.
 seed=1
@@ -115,7 +121,7 @@ origin_answer()
 }
 answer_alone() { sample answer origin_answer; }
 
-interleave near_ours near_curl
+interleave near_ours near_curl near_nowhere
 interleave far_ours far_curl
 interleave one_reader many_readers answer_alone
 keep cold
@@ -123,9 +129,10 @@ keep cold
 link_share() { awk -v t="$(median "$1")" -v b="$wire_bytes" 'BEGIN { printf "%.4f", b * 8 / t / 1e9 }'; }
 
 table "cold: an empty cache, $(calc "$wire_bytes / 1e6" | cut -d. -f1) MB of objects over HTTP"
-compare_times "sequential, loopback / curl --parallel 16" near.ours near.curl '>=' 0.9 figure s
+compare_times "sequential, loopback / curl --parallel into files" near.ours near.curl '>=' 0.9 figure s
+compare_times "sequential, loopback / curl --parallel to /dev/null" near.ours near.nowhere - '' figure s
 row "share of a 1 Gbit/s link, 30 ms a response" "$(figure far.ours s)" "-" "$(link_share far.ours)" '>=' 0.8
-row "    curl --parallel 16 on that link" "$(figure far.curl s)" "-" "$(link_share far.curl)" - ''
+row "    curl --parallel into files on that link" "$(figure far.curl s)" "-" "$(link_share far.curl)" - ''
 compare "scattered, $readers readers / 1, 30 ms a response" many one '>=' 6 figure /s %.0f
 paste "$samples/one.2" "$samples/answer" | awk '{ print $1 - $2 }' > "$samples/extra"
 row "first read of a cold chunk - origin's answer <= 3 ms" "$(figure one.2 ms)" "$(figure answer ms)" \

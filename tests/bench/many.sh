@@ -58,7 +58,7 @@ keep many
 
 limit_row()
 {
-	row "$1" "$(figure "$2" "$3" %.3f)" "$4 $3" "$(calc "$(median "$2") / $4")" '<=' 1
+	row "$1" "$(figure "$2" "$3" "${5:-%.3f}")" "$4 $3" "$(calc "$(median "$2") / $4")" '<=' 1
 }
 
 table "many: $count recipes"
@@ -66,5 +66,5 @@ for kind in dir http; do
 	limit_row "$kind: mount" $kind.mount s 1
 	limit_row "$kind: ls -l, the first" $kind.ls s 0.2
 	limit_row "$kind: ls -l, the next" $kind.again s 0.2
-	limit_row "$kind: resident memory" $kind.rss KiB 65536
+	limit_row "$kind: resident memory" $kind.rss KiB 65536 %.0f
 done
