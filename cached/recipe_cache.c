@@ -49,19 +49,22 @@ static void sweep(int dir_fd)
 
 int recipe_cache_open(int cache_fd, struct recipe_cache **ret, struct smr_error *err)
 {
-	auto_free struct recipe_cache *c = malloc(sizeof(*c));
+	auto_close int fd = -1;
+	struct recipe_cache *c;
 	int r;
 
-	if (!c)
-		return -ENOMEM;
 	r = fd_mkdirs(cache_fd, "recipes", 0700);
 	if (r < 0)
 		return error_set_errno(err, r, "cannot make recipes/ in the cache directory");
-	c->dir_fd = openat(cache_fd, "recipes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (c->dir_fd < 0)
+	fd = openat(cache_fd, "recipes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
 		return error_set_errno(err, -errno, "cannot open recipes/ in the cache directory");
-	sweep(c->dir_fd);
-	*ret = take_ptr(c);
+	sweep(fd);
+	c = malloc(sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->dir_fd = take_fd(&fd);
+	*ret = c;
 	return 0;
 }
 
