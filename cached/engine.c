@@ -5,17 +5,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
 #include "../chunker/core/cleanup.h"
 #include "../chunker/core/clock.h"
 #include "../chunker/core/codec.h"
 #include "../chunker/core/fd.h"
 #include "../chunker/core/log.h"
+#include "cachedir.h"
 #include "flight.h"
 #include "local.h"
 #include "recipe_cache.h"
@@ -453,50 +451,6 @@ static const struct cache_ops engine_ops = {
 
 /* ---- start ---- */
 
-static int open_dir(struct engine *e, struct smr_error *err)
-{
-	struct stat st;
-	int r = fd_mkdirs(AT_FDCWD, e->dir, 0700);
-
-	if (r < 0)
-		return error_set_errno(err, r, "cannot make the cache directory %s", e->dir);
-	e->dir_fd = open(e->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (e->dir_fd < 0 || fstat(e->dir_fd, &st) < 0)
-		return error_set_errno(err, -errno, "cannot open the cache directory %s", e->dir);
-	if (st.st_uid != geteuid())
-		return error_set(err, -EPERM,
-			"the cache directory %s belongs to another user (uid %u); choose another "
-			"one",
-			e->dir, (unsigned)st.st_uid);
-	return 0;
-}
-
-/* The lock is the election: whoever holds it is the engine of this directory. */
-static int take_lock(struct engine *e, struct smr_error *err)
-{
-	char pid[24];
-	size_t n = 0;
-
-	e->lock_fd = openat(e->dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (e->lock_fd < 0)
-		return error_set_errno(err, -errno, "cannot open %s/lock", e->dir);
-	if (flock(e->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return error_set_errno(err, -errno, "cannot lock %s/lock", e->dir);
-		fd_pread(e->lock_fd, pid, sizeof(pid) - 1, 0, &n);
-		pid[n] = '\0';
-		pid[strcspn(pid, "\n")] = '\0';
-		return error_set(err, -EBUSY,
-			"the cache %s is in use by process %s; unmount that, or choose another "
-			"cache directory",
-			e->dir, pid);
-	}
-	snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(e->lock_fd, 0) < 0 || fd_pwrite(e->lock_fd, pid, strlen(pid), 0) < 0)
-		log_debug("cannot write the pid into %s/lock", e->dir);
-	return 0;
-}
-
 static void evicted(void *user, const struct chunkid *id)
 {
 	struct engine *e = user;
@@ -512,7 +466,8 @@ static int start(struct engine *e, const struct engine_options *opts, struct smr
 		.user = e};
 	int r;
 
-	if ((r = open_dir(e, err)) < 0 || (r = take_lock(e, err)) < 0 ||
+	if ((r = cachedir_open(e->dir, &e->dir_fd, err)) < 0 ||
+		(r = cachedir_lock(e->dir_fd, e->dir, &e->lock_fd, err)) < 0 ||
 		(r = recipe_cache_open(e->dir_fd, &e->recipes, err)) < 0)
 		return r;
 	e->flights = flights_new();
