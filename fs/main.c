@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../chunker/core/cleanup.h"
@@ -92,6 +93,17 @@ static void limit_memory(void)
 #endif
 }
 
+/* Chunks on their way are descriptors, and 1,024 of them are soon in flight where chunks are small. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_debug("the limit of open files stays as it is");
+}
+
 int main(int argc, char **argv)
 {
 	struct options o auto_with(options_done) = {0};
@@ -122,5 +134,6 @@ int main(int argc, char **argv)
 		log_init("smrfs", LOG_LEVEL_DEBUG);
 	}
 	limit_memory();
+	raise_descriptors();
 	return daemon_run(&o);
 }
