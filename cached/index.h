@@ -31,7 +31,8 @@ int index_open(int cache_fd, struct index **ret, bool *ret_kept, struct smr_erro
 /* Visits every record, least recently used first; visit may do I/O. Stops when visit returns non-zero and returns that. Call
  * before the first put. -EBADMSG when a record is malformed, -ENOMEM: then close it, not clean, and open again. */
 int index_load(struct index *x,
-	int (*visit)(void *user, const struct chunkid *id, const struct index_record *rec), void *user);
+	int (*visit)(void *user, const struct chunkid *id, const struct index_record *rec),
+	void *user);
 void index_put(struct index *x, const struct chunkid *id, const struct index_record *rec);
 void index_del(struct index *x, const struct chunkid *id);
 /* Waits until what was queued is written. For tests and close. */

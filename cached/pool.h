@@ -40,7 +40,8 @@ int pool_open(int cache_fd, struct pool **ret, struct smr_error *err);
 void pool_close(struct pool *p); /* NULL is fine */
 
 /* A read-only descriptor and the file's stamp. -ENOENT; -EBADMSG: not a regular file, or larger than any chunk. */
-int pool_get(const struct pool *p, const struct chunkid *id, int *ret_fd, struct pool_stamp *ret_stamp);
+int pool_get(
+	const struct pool *p, const struct chunkid *id, int *ret_fd, struct pool_stamp *ret_stamp);
 /* Writes verified bytes; a file of that name is replaced. The descriptor is read-only. -ENOSPC, -EDQUOT, -EROFS, -EIO:
  * nothing remains of the attempt. */
 int pool_put(struct pool *p, const struct chunkid *id, const void *data, size_t n, int *ret_fd,
@@ -52,7 +53,8 @@ int pool_remove(const struct pool *p, const struct chunkid *id);
 /* Visits every chunk file, sweeps temporaries of dead writers; other files are left alone. Stops when visit returns non-zero and
  * returns that; a folder that cannot be read is its negative errno. */
 int pool_scan(const struct pool *p,
-	int (*visit)(void *user, const struct chunkid *id, const struct pool_stamp *stamp), void *user);
+	int (*visit)(void *user, const struct chunkid *id, const struct pool_stamp *stamp),
+	void *user);
 /* syncfs: everything put so far is on disk. */
 int pool_sync(const struct pool *p);
 

@@ -68,7 +68,7 @@ fi
 # everybody lists and opens at once
 for worker in 1 2 3 4 5 6 7 8; do
 	(
-		for round in 1 2 3; do
+		for _ in 1 2 3; do
 			ls -l "$mnt" > /dev/null
 			for ((i = worker; i < n; i += 97)); do
 				head -c 3 "$mnt/$(printf 'image-%04d' "$i").img" > /dev/null 2>&1 || [ "$i" -eq 3 ] || [ "$i" -eq 998 ]
