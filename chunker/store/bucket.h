@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Objects under keys: what a store's layout (tree.h, flatstore.h) needs of the place that keeps it.
+ * Objects under keys: what a store's layout (treestore.h, flatstore.h) needs of the place that keeps it.
  * A key is a relative path of [A-Za-z0-9._-] segments. The same layout thus lies in a directory
  * (dir.h) or behind a web server (http.h).
  *

@@ -9,7 +9,7 @@
 #include "dir.h"
 #include "gate.h"
 #include "http.h"
-#include "tree.h"
+#include "treestore.h"
 
 /* ---- opening ---- */
 
@@ -20,14 +20,14 @@ static int open_dir(const char *url, const char *path, const struct store_option
 	int r = dir_open(path, opts->create, &b, err);
 
 	if (r == 0) {
-		r = tree_prepare(b, opts, err);
+		r = treestore_prepare(b, opts, err);
 		if (r < 0)
 			b->ops->free(b);
 	}
 	if (r == -ENOENT)
 		return error_set(err, r, "%s is not a store; `smr -s %s chunk FILE.img` makes one",
 			url, url);
-	return r < 0 ? r : tree_new(b, url, ret);
+	return r < 0 ? r : treestore_new(b, url, ret);
 }
 
 static int open_http(const char *url, const struct store_options *opts, struct store **ret,
@@ -36,7 +36,7 @@ static int open_http(const char *url, const struct store_options *opts, struct s
 	struct bucket *b;
 	int r = http_open(url, opts, &b, err);
 
-	return r < 0 ? r : tree_new(b, b->url, ret);
+	return r < 0 ? r : treestore_new(b, b->url, ret);
 }
 
 /* The scheme of "SCHEME:REST" or "SCHEME://REST", else 0: paths may contain colons too, but seldom

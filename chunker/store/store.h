@@ -4,7 +4,7 @@
  * number of threads.
  *
  *     URL                          what                                        writes
- *     PATH, dir:PATH               a directory (layout of tree.h)              yes
+ *     PATH, dir:PATH               a directory (layout of treestore.h)              yes
  *     http://H/P, https://H/P      the same layout behind a web server         no
  *     either, no smr-store.json    flat: Go stream-my-root (flat.h)            no
  *

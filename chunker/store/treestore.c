@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tree.h"
+#include "treestore.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -286,7 +286,7 @@ static const struct store_ops tree_ops = {
 	.free = tree_free,
 };
 
-int tree_new(struct bucket *b, const char *url, struct store **ret)
+int treestore_new(struct bucket *b, const char *url, struct store **ret)
 {
 	struct tree *t = calloc(1, sizeof(*t));
 
@@ -307,7 +307,7 @@ int tree_new(struct bucket *b, const char *url, struct store **ret)
 	return 0;
 }
 
-int tree_prepare(struct bucket *b, const struct store_options *opts, struct smr_error *err)
+int treestore_prepare(struct bucket *b, const struct store_options *opts, struct smr_error *err)
 {
 	struct roots *roots = NULL;
 	struct loader *l;
