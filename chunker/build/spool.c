@@ -47,22 +47,32 @@ static int open_unlinked(const char *dir)
 	return fd;
 }
 
+int spool_open_temp(const char *dir, struct smr_error *err)
+{
+	int fd;
+
+	if (!dir)
+		dir = getenv("TMPDIR");
+	if (!dir || !*dir)
+		dir = "/var/tmp";
+	fd = open_unlinked(dir);
+	if (fd < 0)
+		return error_set_errno(err, fd, "cannot create a temporary file in %s", dir);
+	return fd;
+}
+
 int spool_new(const char *dir, uint64_t max_bytes, struct spool **ret, struct smr_error *err)
 {
 	struct spool *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
-	if (!dir)
-		dir = getenv("TMPDIR");
-	if (!dir || !*dir)
-		dir = "/var/tmp";
 	s->max = max_bytes;
 	s->buffer = malloc(BUFFER_BYTES);
 	s->hasher = chunkid_hasher_new();
-	s->fd = s->buffer && s->hasher ? open_unlinked(dir) : -ENOMEM;
+	s->fd = s->buffer && s->hasher ? spool_open_temp(dir, err) : -ENOMEM;
 	if (s->fd < 0) {
-		int r = error_set_errno(err, s->fd, "cannot create a temporary file in %s", dir);
+		int r = s->fd;
 		spool_free(s);
 		return r;
 	}

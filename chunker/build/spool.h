@@ -22,7 +22,11 @@
 
 struct spool;
 
-/* In `dir`; NULL: $TMPDIR, else /var/tmp. `max_bytes`: how much may be written, 0: what the disk holds. Negative errno with
+/* An unlinked temporary file, 0600, in `dir`; NULL: $TMPDIR, else /var/tmp. The descriptor, or a negative errno with a message
+ * that names the directory. */
+int spool_open_temp(const char *dir, struct smr_error *err);
+
+/* In `dir`, as above. `max_bytes`: how much may be written, 0: what the disk holds. Negative errno with
  * a message that names the directory. */
 int spool_new(const char *dir, uint64_t max_bytes, struct spool **ret, struct smr_error *err);
 void spool_free(struct spool *s);

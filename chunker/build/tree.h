@@ -169,6 +169,7 @@ int tree_lookup(
 enum tree_walk_flags {
 	TREE_FOLLOW =
 		1, /* symlinks among the parents are followed, as in a chroot: '/' and ".." end at the root */
+	TREE_CONTAIN = 4, /* a followed symlink with a ".." beyond the root is -EXDEV, not the root */
 	TREE_MKDIRS =
 		2, /* missing parents are made: 0755, owner 0:0, mtime 0, of the current layer */
 };
@@ -185,7 +186,7 @@ struct tree_place {
  * The last component is never followed. The walk never leaves the tree:
  * -EINVAL: a ".." in `path` (targets of followed symlinks may have them), or a NUL; -ENAMETOOLONG: a component;
  * -ENOENT: a parent is missing; -ENOTDIR: a parent is no directory (a symlink without TREE_FOLLOW is none);
- * -ELOOP: more than TREE_LINKS_FOLLOWED symlinks; -EFBIG: deeper than TREE_DEPTH_MAX. */
+ * -EXDEV: see TREE_CONTAIN; -ELOOP: more than TREE_LINKS_FOLLOWED symlinks; -EFBIG: deeper than TREE_DEPTH_MAX. */
 int tree_walk(struct tree *t, const char *path, size_t len, unsigned flags, struct tree_place *ret);
 
 /* NULL for a number that is not in use. */

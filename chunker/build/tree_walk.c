@@ -87,8 +87,9 @@ static int enter(struct walk *w, const char *name, size_t len)
 		return 0;
 	if (is_dotdot(name, len)) {
 		uint32_t own = w->t->nodes[w->at].dir.entry;
-		if (own != TREE_NONE)
-			w->at = w->t->entries[own].dir;
+		if (own == TREE_NONE)
+			return w->flags & TREE_CONTAIN ? -EXDEV : 0;
+		w->at = w->t->entries[own].dir;
 		return 0;
 	}
 	r = tree_check_name(name, len);
