@@ -153,7 +153,7 @@ int args_parse(
 		args_help(c);
 		return 0;
 	}
-	if (!c->store_url)
+	if (!c->store_url && !c->verb->no_store)
 		return args_usage(c, "no store is given: use -s STORE, set SMR_STORE, or put "
 				     "`store = STORE` into /etc/smr.conf");
 	int n = argc - optind;
@@ -202,11 +202,15 @@ void args_help(const struct cmd *c)
 	const struct cmd_verb *v = c->verb;
 	const char *store = c->store_url ? c->store_url : "/srv/smr";
 
-	printf("usage: smr [-s STORE] %s [OPTION...]%s%s\n\n%s.\n\n", v->name,
-		*v->operands ? " " : "", v->operands, v->summary);
+	printf("usage: smr %s%s [OPTION...]%s%s\n\n%s.\n\n", v->no_store ? "" : "[-s STORE] ",
+		v->name, *v->operands ? " " : "", v->operands, v->summary);
 	for (const struct args_option *o = v->options; o && o->name; o++)
 		help_option(o);
 	args_help_common(c);
+	if (v->no_store) {
+		printf("\nexample:\n  smr %s\n", v->example);
+		return;
+	}
 	printf("\nexample:\n  smr -s %s %s\n", store, v->example);
 	printf("\ndefaults here:\n  %-10s  %s\n", "store",
 		c->store_url ? c->store_url : "none: needs -s, SMR_STORE or /etc/smr.conf");

@@ -31,6 +31,7 @@ struct cmd_verb {
 		const struct cmd *c); /* prints "  name  value" lines for the help; may be NULL */
 	int (*run)(struct cmd *c, int argc,
 		char **argv); /* argv[0] is the verb; returns the exit code */
+	bool no_store;        /* has nothing to do with a store */
 	int trouble;          /* exit code of what fails: 1, but 2 for diff */
 };
 
@@ -41,8 +42,8 @@ struct cmd {
 	bool quiet, json, insecure, help, show_version;
 };
 
-extern const struct cmd_verb cmd_cat, cmd_chunk, cmd_diff, cmd_import, cmd_info, cmd_ls, cmd_rm,
-	cmd_verify;
+extern const struct cmd_verb cmd_add, cmd_build, cmd_cat, cmd_chunk, cmd_diff, cmd_import, cmd_info,
+	cmd_ls, cmd_rm, cmd_run_config, cmd_verify;
 
 /* Opens the store of the invocation; `create` makes a directory store where there is none, for
  * chunks of `chunk_size` (0: default). */

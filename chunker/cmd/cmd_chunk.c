@@ -6,77 +6,29 @@
 
 #include "../build/cutter.h"
 #include "../build/imgfile.h"
-#include "../core/codec.h"
 #include "../core/log.h"
-#include "../core/units.h"
-#include "../core/workers.h"
 #include "args.h"
+#include "cutting.h"
 #include "interrupt.h"
 #include "progress.h"
 #include "published.h"
 
-#define LEVEL_MAX 22 /* of zstd */
-#define JOBS_MAX  256
-
 struct values {
 	const char *name;
-	uint64_t chunk_size, level, jobs;
+	struct cutting cut;
 	bool repair;
 };
 
 static const struct args_option options[] = {
 	ARGS_STRING("name", 'n', struct values, name, "NAME",
 		"name of the image (else the file's, without .img)"),
-	ARGS_SIZE("chunk-size", 0, struct values, chunk_size, "SIZE",
-		"64K to 4M, a power of two (else what the store is cut to)"),
-	ARGS_UINT(1, LEVEL_MAX, "level", 'l', struct values, level, "N", "zstd level, 1 to 22"),
-	ARGS_UINT(1, JOBS_MAX, "jobs", 'j', struct values, jobs, "N", "threads"),
+	CUTTING_OPTION_CHUNK_SIZE(struct values, cut),
+	CUTTING_OPTION_LEVEL(struct values, cut),
+	CUTTING_OPTION_JOBS(struct values, cut),
 	ARGS_FLAG("repair", 0, struct values, repair,
 		"rehash what the store has of the image, and replace what is damaged"),
 	ARGS_END,
 };
-
-/* Flags win over the configuration, that over what is built in. chunk_size stays 0 where neither
- * says anything. */
-static int fill_in(const struct cmd *c, struct values *v, struct smr_error *err)
-{
-	int r = 0;
-	if (!v->level)
-		r = cmd_config_uint(c, "level", 1, LEVEL_MAX, CODEC_LEVEL_DEFAULT, &v->level, err);
-	if (r == 0 && !v->jobs)
-		r = cmd_config_uint(c, "jobs", 1, JOBS_MAX, workers_cpus(), &v->jobs, err);
-	return r;
-}
-
-static int choose_chunk_size(const struct cmd *c, uint64_t asked, uint32_t of_store, uint32_t *ret,
-	struct smr_error *err)
-{
-	uint64_t size = asked ? asked : of_store;
-	int r = 0;
-	if (!size)
-		r = cmd_config_size(c, "chunk_size", CODEC_CHUNK_DEFAULT, &size, err);
-	if (r < 0)
-		return r;
-	if (!codec_chunk_size_valid(size))
-		return error_set(err, -EINVAL,
-			"chunk_size is %llu bytes, not a power of two from 64K to 4M",
-			(unsigned long long)size);
-	*ret = (uint32_t)size;
-	return 0;
-}
-
-static void print_defaults(const struct cmd *c)
-{
-	struct values v = {0};
-	uint64_t size = CODEC_CHUNK_DEFAULT;
-	if (fill_in(c, &v, NULL) < 0 ||
-		cmd_config_size(c, "chunk_size", CODEC_CHUNK_DEFAULT, &size, NULL) < 0)
-		return;
-	printf("  %-10s  %llu KiB, unless the store has another\n", "chunk-size",
-		(unsigned long long)size >> 10);
-	printf("  %-10s  %llu\n", "level", (unsigned long long)v.level);
-	printf("  %-10s  %llu\n", "jobs", (unsigned long long)v.jobs);
-}
 
 /* A disk in a container format can be cut like any file, but nobody could mount what comes out. */
 static void warn_of_formats(const struct imgfile *file)
@@ -111,28 +63,18 @@ static int chunk(const struct cmd *c, const struct values *v, const char *path, 
 {
 	struct imgfile file = {.fd = -1};
 	struct store *store = NULL;
-	uint32_t of_store = 0, chunk_size = 0;
+	uint32_t chunk_size = 0;
 	int r = imgfile_open(&file, path, err);
 	if (r == 0)
-		r = choose_chunk_size(c, v->chunk_size, 0, &chunk_size, err);
-	if (r == 0)
-		r = cmd_open_store(c, true, chunk_size, &store, err);
-	if (r == 0)
-		r = store_chunk_size(store, &of_store, err);
-	if (r == 0)
-		r = choose_chunk_size(c, v->chunk_size, of_store, &chunk_size, err);
+		r = cutting_open_store(c, &v->cut, &store, &chunk_size, err);
 	if (r == 0) {
 		interrupt_set_store(intr, store);
 		warn_of_formats(&file);
-		if (of_store && of_store != chunk_size)
-			log_warn("%s: its other images are cut to %u KiB; nothing will be shared "
-				 "with them",
-				store_url(store), of_store >> 10);
 		struct cutter_options opts = {
 			.name = name,
 			.chunk_size = chunk_size,
-			.level = (int)v->level,
-			.n_threads = (unsigned)v->jobs,
+			.level = (int)v->cut.level,
+			.n_threads = (unsigned)v->cut.jobs,
 			.repair = v->repair,
 			.cancel = &intr->hit,
 			.progress = on_progress,
@@ -143,7 +85,7 @@ static int chunk(const struct cmd *c, const struct values *v, const char *path, 
 		r = cutter_cut(store, &img, &opts, &result, err);
 		progress_stop(opts.user);
 		if (r == 0)
-			r = published_print(c, store, name, chunk_size, &result);
+			r = published_print(c, store, name, chunk_size, &result, NULL);
 		interrupt_set_store(intr, NULL);
 	}
 	store_free(store);
@@ -163,10 +105,11 @@ static int run(struct cmd *c, int argc, char **argv)
 	if (v.name && !name_valid(v.name))
 		return args_usage(c, "--name: '%s' cannot be the name of an image", v.name);
 
-	if (v.chunk_size && !codec_chunk_size_valid(v.chunk_size))
-		return args_usage(c, "--chunk-size: a power of two from 64K to 4M");
+	code = cutting_check(c, &v.cut);
+	if (code != ARGS_RUN)
+		return code;
 
-	int r = fill_in(c, &v, &err);
+	int r = cutting_fill_in(c, &v.cut, &err);
 	if (r == 0 && v.name)
 		snprintf(name, sizeof(name), "%s", v.name);
 	else if (r == 0)
@@ -195,7 +138,7 @@ const struct cmd_verb cmd_chunk = {
 	.summary = "Cut a disk image into chunks and publish it under a name",
 	.options = options,
 	.example = "chunk debian.img",
-	.defaults = print_defaults,
+	.defaults = cutting_print_defaults,
 	.run = run,
 	.trouble = 1,
 };

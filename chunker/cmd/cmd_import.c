@@ -235,7 +235,7 @@ static int import(const struct cmd *c, const struct values *v, const char *path,
 	if (r == 0)
 		r = publish(&k, err);
 	if (r == 0)
-		r = published_print(c, k.to, name, FLAT_CHUNK_SIZE, &k.totals);
+		r = published_print(c, k.to, name, FLAT_CHUNK_SIZE, &k.totals, NULL);
 	interrupt_set_store(intr, NULL);
 	free(k.wanted);
 	recipe_free(k.recipe);

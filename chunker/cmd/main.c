@@ -12,10 +12,13 @@
 #include "output.h"
 
 static const struct cmd_verb *const verbs[] = {
+	&cmd_add,
+	&cmd_build,
 	&cmd_chunk,
 	&cmd_import,
 	&cmd_ls,
 	&cmd_info,
+	&cmd_run_config,
 	&cmd_cat,
 	&cmd_verify,
 	&cmd_diff,
@@ -30,7 +33,7 @@ static void help(const struct cmd *c)
 	       "Disk images, cut into chunks, in a store that machines mount them from.\n\n"
 	       "commands:\n");
 	for (size_t i = 0; i < N_VERBS; i++)
-		printf("  %-8s  %s\n", verbs[i]->name, verbs[i]->summary);
+		printf("  %-10s  %s\n", verbs[i]->name, verbs[i]->summary);
 	printf("\noptions:\n");
 	args_help_common(c);
 	printf("\nexample:\n"

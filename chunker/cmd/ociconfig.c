@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ociconfig.h"
 
-#include <jansson.h>
+#include <errno.h>
+#include <string.h>
 
 #include "../core/buf.h"
+#include "../core/error.h"
 
 #define COMMAND_MAX 4096
 
@@ -34,6 +36,59 @@ static void append_words(struct buf *b, const json_t *array)
 		if (s)
 			buf_append_str(b, s);
 	}
+}
+
+int ociconfig_command(const char *json, size_t n, char **ret)
+{
+	json_t *root = json_loadb(json, n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *config = json_object_get(root, "config");
+	struct buf b;
+	int r = -ENOENT;
+	buf_init(&b, COMMAND_MAX);
+	append_words(&b, json_object_get(config, "Entrypoint"));
+	append_words(&b, json_object_get(config, "Cmd"));
+	if (b.len > 0) {
+		*ret = buf_cstr(&b) ? strdup(buf_cstr(&b)) : NULL;
+		r = *ret ? 0 : -ENOMEM;
+		if (r == 0)
+			error_clean(*ret);
+	}
+	buf_done(&b);
+	json_decref(root);
+	return r;
+}
+
+static json_t *strings_of(const json_t *config, const char *key)
+{
+	json_t *ret = json_array();
+	size_t i;
+	json_t *word;
+	json_array_foreach(json_object_get(config, key), i, word)
+	{
+		if (json_is_string(word))
+			json_array_append(ret, word);
+	}
+	return ret;
+}
+
+static json_t *text_of(const json_t *object, const char *key)
+{
+	const char *s = string_of(object, key);
+	return s ? json_string(s) : json_null();
+}
+
+json_t *ociconfig_run(const char *json, size_t n)
+{
+	json_t *root = json_loadb(json, n, JSON_REJECT_DUPLICATES, NULL), *ret = NULL;
+	const json_t *config = json_object_get(root, "config");
+	if (json_is_object(root))
+		ret = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "entrypoint",
+			strings_of(config, "Entrypoint"), "cmd", strings_of(config, "Cmd"), "env",
+			strings_of(config, "Env"), "user", text_of(config, "User"), "workdir",
+			text_of(config, "WorkingDir"), "stop_signal", text_of(config, "StopSignal"),
+			"os", text_of(root, "os"), "architecture", text_of(root, "architecture"));
+	json_decref(root);
+	return ret;
 }
 
 static void command_line(struct table *t, const json_t *config)

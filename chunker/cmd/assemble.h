@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From SOURCE on the command line to a disk image that can be read, for `smr build` and `smr add`. */
+#ifndef CMD_ASSEMBLE_H
+#define CMD_ASSEMBLE_H
+
+#include "../build/ext4_image.h"
+#include "../build/flatten.h"
+#include "../build/imgfile.h"
+#include "../build/source.h"
+#include "args.h"
+#include "interrupt.h"
+
+/* A member of the verb's values. */
+struct assemble_options {
+	const char *platform;
+	uint64_t max_size, max_ratio, max_entries; /* 0: default */
+};
+
+#define ASSEMBLE_OPTION_PLATFORM(values, member)                                 \
+	ARGS_STRING("platform", 0, values, member.platform, "OS/ARCH[/VARIANT]", \
+		"which image of an index (else this machine's)")
+#define ASSEMBLE_OPTION_MAX_SIZE(values, member)                  \
+	ARGS_SIZE("max-size", 0, values, member.max_size, "SIZE", \
+		"refuse layers that are larger when decompressed (64G)")
+#define ASSEMBLE_OPTION_MAX_RATIO(values, member)                               \
+	ARGS_UINT(1, UINT32_MAX, "max-ratio", 0, values, member.max_ratio, "N", \
+		"refuse layers that grow more than so much (100; from 1 GiB on)")
+#define ASSEMBLE_OPTION_MAX_ENTRIES(values, member)                                 \
+	ARGS_UINT(1, UINT32_MAX, "max-entries", 0, values, member.max_entries, "N", \
+		"refuse images of more files (2000000)")
+
+/* Something opened, then built. Zeros before assemble_open. */
+struct assemble {
+	enum source_kind kind;
+	const char *path;            /* dir:, img: */
+	struct source *source;       /* NULL: dir:, img: */
+	char *reference;             /* for the recipe */
+	char name[NAME_LEN_MAX + 1]; /* the image's own; "": none that is valid */
+	struct flatten flat;
+	struct ext4_image *image;
+	struct imgfile file; /* img: */
+	uint64_t n_entries;
+};
+
+/* ARGS_RUN, or the exit code of a usage error. */
+int assemble_check(const struct cmd *c, const struct assemble_options *o);
+/* What `arg` is. Reads manifests, no layer. */
+int assemble_open(struct assemble *a, const struct cmd *c, const struct assemble_options *o,
+	const char *arg, struct interrupt *intr, struct smr_error *err);
+/* Reads everything and lays it out; an image of at least `min_size` bytes. For img: it does nothing. */
+int assemble_build(struct assemble *a, const struct cmd *c, const struct assemble_options *o,
+	uint32_t chunk_size, uint64_t min_size, struct interrupt *intr, struct smr_error *err);
+/* After assemble_build; valid until assemble_done. */
+struct imgsource assemble_image(struct assemble *a);
+void assemble_done(struct assemble *a);
+
+#endif
