@@ -18,6 +18,8 @@
 #include "server.h"
 #include "signals.h"
 
+#define ENDED_EARLY "ended by a signal before it was ready"
+
 struct daemon {
 	const struct options *options;
 	struct mount *mount;
@@ -26,22 +28,21 @@ struct daemon {
 	struct loop *loop;
 
 	pthread_mutex_t lock;
-	bool serving; /* under lock: a signal ends the loop; before, it ends the process */
+	/* under lock */
+	bool serving; /* a signal ends the loop; before, it ends the start */
+	bool ending;  /* there was a signal */
 };
 
 static void on_signal(void *user, int sig)
 {
 	struct daemon *d = user;
-	locked(&d->lock);
 	log_debug("%s", strsignal(sig));
-	if (d->serving) {
+	locked(&d->lock);
+	d->ending = true;
+	if (d->serving)
 		loop_stop(d->loop);
-		return;
-	}
-	/* Opening the store may take long, and nothing was promised to anybody yet. */
-	mount_end(d->mount);
-	log_error("%s: ended by a signal before it was ready", d->options->mountpoint);
-	_exit(1);
+	else
+		server_cancel(&d->server);
 }
 
 static uint32_t read_timeout(const struct options *o)
@@ -66,14 +67,16 @@ static int start_server(struct daemon *d, struct smr_error *err)
 		.store_options = {.insecure = o->insecure, .ca_file = o->ca_file},
 		.timeout_ms = read_timeout(o),
 	};
-	return server_start(&d->server, &so, err);
+	int r = server_start(&d->server, &so, err);
+	return r == -ECANCELED ? error_set(err, r, ENDED_EARLY) : r;
 }
 
-/* From the signal's point of view the mount is served or it is not. */
-static void set_serving(struct daemon *d, bool serving)
+/* From here on a signal ends the loop. false: there was one already. */
+static bool begin_serving(struct daemon *d)
 {
 	locked(&d->lock);
-	d->serving = serving;
+	d->serving = !d->ending;
+	return d->serving;
 }
 
 static int start_loop(struct daemon *d, struct smr_error *err)
@@ -87,7 +90,8 @@ static int start_loop(struct daemon *d, struct smr_error *err)
 	r = loop_new(mount_session(d->mount), d->requests, &d->loop, err);
 	if (r < 0)
 		return r;
-	set_serving(d, true);
+	if (!begin_serving(d))
+		return error_set(err, -ECANCELED, ENDED_EARLY);
 	r = loop_start(d->loop, err);
 	if (r < 0)
 		return r;
@@ -108,9 +112,8 @@ static void wind_down(struct daemon *d)
 static int serve(struct daemon *d, int ready, struct smr_error *err)
 {
 	int r = start_server(d, err);
-	if (r < 0)
-		return r;
-	r = start_loop(d, err);
+	if (r == 0)
+		r = start_loop(d, err);
 	if (r == 0) {
 		if (ready >= 0)
 			daemonize_ready(ready);
@@ -147,6 +150,7 @@ int daemon_run(const struct options *o)
 	struct smr_error err = {0};
 	int ready = -1, status = 1;
 	bool killed = false;
+	server_init(&d.server);
 	int r = mount_new(o, &ops_table, &d.server, &d.mount, &err);
 	if (r == 0 && !o->foreground)
 		r = daemonize_fork(&ready, &status, &killed, &err);
@@ -163,6 +167,6 @@ int daemon_run(const struct options *o)
 		log_error("%s: the daemon was killed before it was ready", o->mountpoint);
 		mount_end(d.mount);
 	}
-	/* the mount is the child's */
-	return status;
+	/* What is mounted is the child's, and so is all that ending it would do. */
+	_exit(status);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../chunker/core/cleanup.h"
+#include "killed.h"
 
 enum { READY = 1, DONE = 2, INTR = 4, REPLIED = 8 };
 
@@ -195,7 +196,8 @@ static void on_interrupt(fuse_req_t req, void *data)
 {
 	struct request *rq = data;
 	unsigned before;
-	(void)req;
+	if (!killed_pending(fuse_req_ctx(req)->pid))
+		return;
 	if (request_event(rq, INTR, &before))
 		request_answer(rq, false);
 }

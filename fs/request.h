@@ -16,7 +16,7 @@
  *     event     set by
  *     READY     request_wait: libfuse's part of the request is set up
  *     DONE      request_done: there is a result
- *     INTR      the kernel's INTERRUPT
+ *     INTR      the kernel's INTERRUPT, of one that is being killed (killed.h)
  *     REPLIED   whoever answered
  *
  * The event that first makes READY and (DONE or INTR) true has its thread answer: with DONE by

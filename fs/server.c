@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../chunker/core/cleanup.h"
 #include "../chunker/core/clock.h"
 #include "rootdir.h"
 
@@ -20,12 +21,53 @@ static void on_changed(void *user, const char *name)
 	atomic_store_explicit(&s->changed, time(NULL), memory_order_relaxed);
 }
 
-static int start_catalog(struct server *s, const struct server_options *opts, struct smr_error *err)
+void server_init(struct server *s)
+{
+	*s = (struct server){.uid = getuid(), .gid = getgid()};
+	pthread_mutex_init(&s->lock, NULL);
+	atomic_store(&s->changed, time(NULL));
+}
+
+void server_cancel(struct server *s)
+{
+	locked(&s->lock);
+	s->cancelled = true;
+	if (s->cache)
+		cache_stop(s->cache);
+}
+
+static bool is_cancelled(struct server *s)
+{
+	locked(&s->lock);
+	return s->cancelled;
+}
+
+/* An smrfs that was unmounted a moment ago may still be writing its cache out. */
+static int open_engine(struct server *s, const struct engine_options *opts, struct smr_error *err)
+{
+	static const struct timespec pause = {.tv_nsec = 50 * CLOCK_NS_PER_MS};
+	uint64_t until = clock_ns() + BUSY_WAIT_NS;
+	struct cache *cache;
+	int r;
+	while ((r = engine_new(opts, &cache, err)) == -EBUSY && clock_ns() < until &&
+		!is_cancelled(s))
+		nanosleep(&pause, NULL);
+	if (r < 0)
+		return r;
+	locked(&s->lock);
+	s->cache = cache;
+	return 0;
+}
+
+static int open_catalog(struct server *s, const struct server_options *opts, struct smr_error *err)
 {
 	struct cache_store *store;
 	int r = cache_open_store(s->cache, opts->store, &opts->store_options, &store, err);
 	if (r < 0)
 		return r;
+	/* server_cancel stops the stores that there are: a later one it does not see, but we see it */
+	if (is_cancelled(s))
+		return -ECANCELED;
 	struct image_set_options set = {.timeout_ms = opts->timeout_ms};
 	r = image_set_new(s->cache, &set, &s->images, err);
 	if (r < 0)
@@ -40,33 +82,15 @@ static int start_catalog(struct server *s, const struct server_options *opts, st
 	return catalog_refresh(s->catalog, err);
 }
 
-/* An smrfs that was unmounted a moment ago may still be writing its cache out. */
-static int open_engine(struct server *s, const struct engine_options *opts, struct smr_error *err)
-{
-	static const struct timespec pause = {.tv_nsec = 50 * CLOCK_NS_PER_MS};
-	uint64_t until = clock_ns() + BUSY_WAIT_NS;
-	int r;
-	while ((r = engine_new(opts, &s->cache, err)) == -EBUSY && clock_ns() < until)
-		nanosleep(&pause, NULL);
-	return r;
-}
-
 int server_start(struct server *s, const struct server_options *opts, struct smr_error *err)
 {
-	*s = (struct server){.uid = getuid(), .gid = getgid()};
-	pthread_mutex_init(&s->lock, NULL);
-	atomic_store(&s->changed, time(NULL));
 	int r = nodes_new(image_unref, &s->nodes);
 	if (r < 0)
 		return error_set_errno(err, r, "cannot set up the table of nodes");
 	r = open_engine(s, &opts->engine, err);
 	if (r == 0)
-		r = start_catalog(s, opts, err);
-	if (r < 0) {
-		server_stop(s);
-		server_done(s);
-	}
-	return r;
+		r = open_catalog(s, opts, err);
+	return r < 0 && is_cancelled(s) ? -ECANCELED : r;
 }
 
 void server_stop(struct server *s)

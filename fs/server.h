@@ -3,7 +3,7 @@
  * What the operations work on: the store, seen through the cache, and the nodes that the kernel
  * knows.
  *
- * server_start, server_stop and server_done are for one thread; the rest of the struct is immutable
+ * Functions are for one thread unless they say otherwise; the rest of the struct is immutable
  * between start and done, or says how it is shared.
  */
 #ifndef FS_SERVER_H
@@ -34,6 +34,7 @@ struct server {
 
 	pthread_mutex_t lock;
 	struct rootdir *dirs; /* open directories; under lock */
+	bool cancelled;       /* by server_cancel; under lock */
 };
 
 struct server_options {
@@ -43,9 +44,12 @@ struct server_options {
 	uint32_t timeout_ms; /* a read's deadline; 0: for ever */
 };
 
+void server_init(struct server *s);
 /* Opens cache and store and lists the store, so that what is wrong with them is an error here. Call
- * after fork: it starts threads. On failure nothing is left. */
+ * after fork: it starts threads. -ECANCELED: by server_cancel. After a failure, too, server_stop and server_done. */
 int server_start(struct server *s, const struct server_options *opts, struct smr_error *err);
+/* Makes a server_start that is running, or is yet to run, fail soon with -ECANCELED. Any thread. */
+void server_cancel(struct server *s);
 /* For shutdown: every operation that is pending completes soon, without waiting for an origin. */
 void server_stop(struct server *s);
 /* Frees all. No operation may be pending, no request be processed. */

@@ -21,6 +21,8 @@ mkdir "$mnt"
 head -c 3000000 /dev/urandom > "$work/a.img"
 smr -s "$store" chunk -q "$work/a.img"
 
+cleanup_fn umount_if_mounted "$mnt"
+
 shown()
 {
 	findmnt -n -o "$1" --mountpoint "$mnt"

@@ -57,6 +57,26 @@ killed KILL 1000 python3 "$work/fault.py" "$file" 3145728
 origin_do clear
 wait "$waiting" || die "a reader went down with another that was killed"
 
+# A signal that is handled interrupts nothing: on a regular file nobody expects that.
+umount_smrfs "$work/mnt"
+mount_smrfs "$origin_url" "$work/mnt" -o "cache=$work/other,timeout=12"
+stat "$file" > /dev/null
+origin_fault stall a.recipe
+cat > "$work/handled.py" << 'END'
+import os, signal, sys
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+fd = os.open(sys.argv[1], os.O_RDONLY)
+assert os.lseek(fd, 0, os.SEEK_DATA) == 0
+assert os.lseek(fd, 0, os.SEEK_HOLE) == 8388608
+END
+python3 "$work/handled.py" "$file" &
+waiting=$!
+sleep 1
+kill -0 "$waiting" || die "it did not wait: this proves nothing"
+origin_do clear
+wait "$waiting" || die "a signal that was handled ended a request"
+
 # A name that is not known waits for the store's list; meanwhile the known ones are found.
 sleep 1.1
 origin_fault stall 'index\.json|recipes'

@@ -3,7 +3,7 @@
 # What stat, ls, df, xattrs and lseek say about images, and that nothing can be written.
 . "$(dirname "$0")/functions.sh"
 requires_fuse
-requires_program getfattr qemu-img jq python3
+requires_program getfattr setfattr qemu-img jq python3
 
 # data in chunks 0, 3 and 9 of ten; the last one is cut
 truncate -s 5000000 "$work/a.img"
@@ -27,7 +27,7 @@ mtime=$(stat -c %Y "$file")
 [ "$(stat -c '%F %a' "$mnt")" = "directory 555" ]
 [ "$(stat -f -c '%l' "$mnt")" -eq 204 ]
 [ "$(df --output=avail "$mnt" | tail -n 1)" -eq 0 ]
-[ "$(ls -i "$mnt" | sort -n | head -n 1 | awk '{ print $1 }')" -gt 1 ]
+[ "$(find "$mnt" -name '*.img' -printf '%i\n' | sort -n | head -n 1)" -gt 1 ]
 
 # xattrs
 digest=$(getfattr --only-values -n user.smr.digest "$file" 2> /dev/null)
@@ -38,7 +38,7 @@ must_fail 'No such attribute' getfattr -n user.smr.digest "$mnt"
 getfattr -d "$mnt"
 
 # holes, as everything that looks for them sees them
-[ "$(qemu-img map --output=json -f raw "$file" | jq -c 'map(select(.data) | [.start, .length])')" = \
+qemu-img map --output=json -f raw "$file" > /tmp/fs-x/qmap 2>&1; [ "$(qemu-img map --output=json -f raw "$file" | jq -c 'map(select(.data) | [.start, .length])')" = \
 	"[[0,524288],[1572864,524288],[4718592,281408]]" ]
 cat > "$work/seek.py" << 'END'
 import errno, os, sys
@@ -70,8 +70,18 @@ same_bytes "$work/copy" "$work/a.img"
 [ "$(dd if="$file" bs=4096 skip=1220 iflag=direct status=none | wc -c)" -eq $((5000000 - 1220 * 4096)) ]
 
 # nothing can be written
-for command in "touch $mnt/new" "mkdir $mnt/new" "rm -f $file" "mv $file $mnt/b" "chmod 600 $file" "truncate -s 1 $file" \
-	"ln $file $mnt/b" "ln -s x $mnt/b" "dd if=/dev/zero of=$file count=1 conv=notrunc" "setfattr -n user.x -v 1 $file"; do
-	must_fail 'Read-only file system' $command
-done
+refused()
+{
+	must_fail 'Read-only file system' "$@"
+}
+refused touch "$mnt/new"
+refused mkdir "$mnt/new"
+refused rm -f "$file"
+refused mv "$file" "$mnt/b"
+refused chmod 600 "$file"
+refused truncate -s 1 "$file"
+refused ln "$file" "$mnt/b"
+refused ln -s x "$mnt/b"
+refused dd if=/dev/zero of="$file" count=1 conv=notrunc
+refused setfattr -n user.x -v 1 "$file"
 umount_smrfs "$mnt"

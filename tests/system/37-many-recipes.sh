@@ -20,8 +20,13 @@ rss_kib()
 	awk '/^VmRSS/ { print $2 }' "/proc/$pid/status"
 }
 
-[ "$(ls "$mnt" | wc -l)" -eq $n ]
-[ "$(ls -l "$mnt" | awk 'NR > 1 { s += $5 } END { print s }')" -eq $((n * 1048576 + 512 * n * (n - 1) / 2)) ]
+count()
+{
+	find "$mnt" -name '*.img' | wc -l
+}
+
+[ "$(count)" -eq $n ]
+[ "$(find "$mnt" -name '*.img' -printf '%s\n' | awk '{ s += $1 } END { print s }')" -eq $((n * 1048576 + 512 * n * (n - 1) / 2)) ]
 for i in 0 7 499 999; do
 	[ "$(tr -d '\0' < "$mnt/$(printf 'image-%04d' $i).img")" = $i ] || die "image $i holds something else"
 done
@@ -51,7 +56,7 @@ END
 python3 "$work/walk.py" "$mnt" "$work/store" "$work/data"
 listed()
 {
-	[ "$(ls "$mnt" | wc -l)" -eq $((n - 1)) ]
+	[ "$(count)" -eq $((n - 1)) ]
 }
 wait_for 4 listed
 
