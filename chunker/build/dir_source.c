@@ -46,11 +46,11 @@ struct item {
 static void say(const struct dir_source *d, uint32_t parent, const char *name, char ret[256])
 {
 	const struct tree_node *n = tree_node(d->to->tree, parent);
-	char above[200] = "";
+	char above[128] = "";
 
 	if (n->dir.entry != TREE_NONE)
 		tree_path(d->to->tree, n->dir.entry, above, sizeof(above));
-	snprintf(ret, 256, "%s%s%.*s", above, *above ? "/" : "", 200, name);
+	snprintf(ret, 256, "%s%s%.*s", above, *above ? "/" : "", 120, name);
 }
 
 /* ---- xattrs ---- */

@@ -376,7 +376,7 @@ static int record(struct tar_pax *p, const char *key, size_t n_key, const char *
 int tar_pax_parse(struct tar_pax *p, const char *records, size_t n, struct smr_error *err)
 {
 	char key[1024];
-	const char *at = records, *end = records + n;
+	const char *at = n ? records : "", *end = at + n;
 
 	while (at < end) {
 		const char *blank = memchr(at, ' ', (size_t)(end - at)), *equals;
@@ -392,9 +392,8 @@ int tar_pax_parse(struct tar_pax *p, const char *records, size_t n, struct smr_e
 			return error_set(err, -EBADMSG, "a pax record has no key");
 		size_t n_key = (size_t)(equals - (blank + 1));
 		/* Only names of xattrs are long, and none of these may be. */
-		if (n_key >= sizeof(key))
-			return error_set(
-				err, -EBADMSG, "a pax record has a key of %zu bytes", n_key);
+		if (n_key >= sizeof(key) || memchr(blank + 1, 0, n_key))
+			return error_set(err, -EBADMSG, "a pax record has no valid key");
 		memcpy(key, blank + 1, n_key);
 		key[n_key] = 0;
 		r = record(p, key, n_key, equals + 1, (size_t)(at + len - 1 - (equals + 1)));
