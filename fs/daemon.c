@@ -95,7 +95,7 @@ static int start_loop(struct daemon *d, struct smr_error *err)
 	r = loop_start(d->loop, err);
 	if (r < 0)
 		return r;
-	r = mount_set_read_ahead(d->mount);
+	r = mount_tune(d->mount);
 	if (r < 0)
 		log_debug("read-ahead stays as it is: %s", strerror(-r));
 	return 0;

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../chunker/core/cleanup.h"
@@ -21,7 +23,8 @@
 
 struct mount {
 	struct fuse_session *session;
-	char *path; /* absolute, without links */
+	char *path;            /* absolute, without links */
+	unsigned major, minor; /* 0:0 until mount_tune */
 };
 
 /* ---- before ---- */
@@ -189,11 +192,6 @@ struct fuse_session *mount_session(struct mount *m)
 	return m->session;
 }
 
-void mount_end(struct mount *m)
-{
-	fuse_session_unmount(m->session);
-}
-
 void mount_free(struct mount *m)
 {
 	if (!m)
@@ -223,20 +221,45 @@ static int find_device(const char *path, unsigned *ret_major, unsigned *ret_mino
 	return r;
 }
 
-int mount_set_read_ahead(struct mount *m)
+int mount_tune(struct mount *m)
 {
 	char path[64];
-	unsigned major, minor;
 	/* from mountinfo: stat() would be a request to this very process */
-	int r = find_device(m->path, &major, &minor);
+	int r = find_device(m->path, &m->major, &m->minor);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major, minor);
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", m->major, m->minor);
 	int fd auto_close = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	return fd_write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB));
 }
+
+/* ---- the end ---- */
+
+static void detach(const char *path)
+{
+	char *argv[] = {(char *)"fusermount3", (char *)"-u", (char *)"-q", (char *)"-z",
+		(char *)"--", (char *)path, NULL};
+	pid_t pid;
+	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || geteuid() == 0)
+		return;
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) == 0)
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+}
+
+void mount_end(struct mount *m)
+{
+	unsigned major, minor;
+	fuse_session_unmount(m->session);
+	/* libfuse leaves a mount alone whose connection was aborted. */
+	if ((m->major || m->minor) && find_device(m->path, &major, &minor) == 0 &&
+		major == m->major && minor == m->minor)
+		detach(m->path);
+}
+
+/* ---- limits ---- */
 
 static uint64_t read_seconds(const char *path)
 {

@@ -3,7 +3,7 @@
  * The mount itself: what has to hold before it is made, libfuse's session, the kernel's parameters
  * of it, its end.
  *
- * One thread at a time, except where a function says otherwise.
+ * One thread at a time.
  */
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
@@ -24,9 +24,9 @@ int mount_new(const struct options *o, const struct fuse_lowlevel_ops *ops, void
 struct fuse_session *mount_session(struct mount *m);
 /* Lets the kernel read ahead as far as one request goes. After loop_start, since the answer to INIT
  * resets it. Only root may; 0, or a negative errno that is of no consequence but speed. */
-int mount_set_read_ahead(struct mount *m);
+int mount_tune(struct mount *m);
 /* Aborts what is unanswered and unmounts, lazily if it is busy, unless it was unmounted already.
- * Any thread, once. */
+ * Once. */
 void mount_end(struct mount *m);
 /* Frees; leaves what is mounted alone. NULL is fine. */
 void mount_free(struct mount *m);

@@ -46,6 +46,20 @@ cmp - "$work/a.img" <&7
 exec 7<&-
 ended 0
 
+# aborted from outside: nothing dead stays mounted
+if [ "$(id -u)" -eq 0 ]; then
+	mount_smrfs "$work/store" "$mnt"
+	exec 7< "$mnt/a.img"
+	minor=$(awk -v mnt="$mnt" '$5 == mnt { sub(".*:", "", $3); print $3 }' /proc/self/mountinfo)
+	connections=$work/connections
+	mkdir "$connections"
+	mount -t fusectl none "$connections"
+	cleanup_fn umount_if_mounted "$connections"
+	echo 1 > "$connections/$minor/abort"
+	ended 0
+	exec 7<&-
+fi
+
 # while a read and a lookup wait for an origin that does not answer
 mount_smrfs "$origin_url" "$mnt" -o "cache=$work/cold,timeout=0"
 stat "$mnt/a.img" > /dev/null
