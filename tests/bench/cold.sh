@@ -10,6 +10,7 @@ requires_program curl tc
 
 make_bench_store
 mkdir -p "$work/mnt"
+cleanup_fn umount_if_mounted "$work/mnt"
 delay=0.030
 readers=8
 

@@ -49,6 +49,7 @@ one_round()
 echo "bench: making $count images" >&2
 make_store
 mkdir -p "$work/mnt"
+cleanup_fn umount_if_mounted "$work/mnt"
 start_nginx "$work/store"
 
 from_dir() { one_round dir "$work/store"; }

@@ -536,6 +536,14 @@ static struct seens collect_all(const char *dir, size_t **ret_first)
 	return all;
 }
 
+static void free_seen(struct seens *all, size_t *first)
+{
+	for (size_t i = 0; i < all->n; i++)
+		free(all->s[i].path);
+	free(all->s);
+	free(first);
+}
+
 static void read_target(const struct seen *s, char target[4097])
 {
 	ssize_t n = readlink(s->path, target, 4096);
@@ -571,6 +579,7 @@ static void describe_folder(const char *dir, bool holes)
 		chunkid_hasher_free(l.data.h);
 		free(l.attrs);
 	}
+	free_seen(&all, first);
 }
 
 static void put_seen(struct tree *t, struct spool *s, const struct seen *e, uint32_t *ret_node)
@@ -639,6 +648,8 @@ static void image_from(const char *dir, const char *image)
 	write_image(t, s, image, 512 << 10);
 	tree_free(t);
 	spool_free(s);
+	free(nodes);
+	free_seen(&all, first);
 }
 
 /* ---- made-up trees ---- */
@@ -982,7 +993,7 @@ static uint64_t number(const char *s)
 
 int main(int argc, char **argv)
 {
-	struct model m = {0};
+	static struct model m; /* until the end: nothing frees it */
 	const char *verb = argc > 1 ? argv[1] : "";
 
 	if (strcmp(verb, "random") == 0 && (argc == 6 || argc == 7)) {
