@@ -7,8 +7,10 @@
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
-#define INPUT_BYTES (128u << 10)
+#define INPUT_BYTES    (128u << 10)
+#define WINDOW_LOG_MAX 27 /* 128 MiB */
 
 enum format { UNKNOWN, PLAIN, GZIP, ZSTD };
 
@@ -100,7 +102,8 @@ static int detect(struct decompress *d, struct smr_error *err)
 						memcmp(d->input + 1, "\x2a\x4d\x18", 3) == 0))) {
 		d->format = ZSTD;
 		d->zstd = ZSTD_createDStream();
-		if (!d->zstd)
+		if (!d->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(
+					d->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX)))
 			return -ENOMEM;
 	}
 	return 0;
@@ -158,12 +161,16 @@ static int step_zstd(
 	size_t hint = ZSTD_decompressStream(d->zstd, &out, &in);
 
 	if (ZSTD_isError(hint)) {
-		const char *name = ZSTD_getErrorName(hint);
-		/* The one error that is a limit of ours: the frame needs a larger window. */
-		if (strstr(name, "memory"))
+		switch (ZSTD_getErrorCode(hint)) {
+		case ZSTD_error_frameParameter_windowTooLarge:
 			return error_set(
 				err, -EFBIG, "the zstd data needs a window of more than 128 MiB");
-		return error_set(err, -EBADMSG, "the zstd data is damaged: %s", name);
+		case ZSTD_error_memory_allocation:
+			return -ENOMEM;
+		default:
+			return error_set(err, -EBADMSG, "the zstd data is damaged: %s",
+				ZSTD_getErrorName(hint));
+		}
 	}
 	d->inside = hint != 0;
 	d->at = in.pos;

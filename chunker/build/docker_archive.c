@@ -5,8 +5,7 @@
  *     archive       = tar of manifest.json, configs and layers
  *     manifest.json = [{"Config": PATH, "RepoTags": [REF...] or null, "Layers": [PATH...]}...]
  *
- * A layer may be a symlink to another one (Docker before 25). One that is compressed as a whole is decompressed into an
- * unlinked file first, since layers come in another order than members.
+ * A layer may be a symlink to another one (Docker before 25). Layers come in another order than members (archive_index.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,240 +13,54 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../core/cleanup.h"
-#include "../core/fd.h"
-#include "decompress.h"
-#include "limits.h"
+#include "archive_index.h"
 #include "manifest.h"
 #include "source_file.h"
-#include "spool.h"
-#include "tar_reader.h"
-
-#define MEMBERS_MAX 100000u
-#define READ_BYTES  (64u << 10)
-
-struct member {
-	char *path, *target; /* target: of a symlink, else NULL */
-	uint64_t data, size;
-};
 
 struct docker_archive {
 	struct source source;
 	char *path;
-	int fd;
-	uint64_t size; /* bytes of the tar */
-	struct member *members;
-	size_t n_members, cap_members;
-	size_t *layers; /* members */
-	/* while it is scanned */
-	uint64_t at;
-	unsigned char buffer[READ_BYTES];
+	struct archive_index index;
+	const struct archive_member **layers;
 };
 
-/* ---- the archive as a file that can be read anywhere ---- */
-
-static int read_fd(void *user, void *data, size_t n, size_t *ret_n, struct smr_error *err)
+static void json_freep(json_t **j)
 {
-	int r = fd_read(*(int *)user, data, n, ret_n);
-
-	return r < 0 ? error_set_errno(err, r, "cannot read") : 0;
-}
-
-static int copy(struct decompress *d, int to, const atomic_bool *cancel, struct smr_error *err)
-{
-	auto_free char *buffer = malloc(READ_BYTES);
-	uint64_t total = 0;
-	size_t n;
-	int r = buffer ? 0 : -ENOMEM;
-
-	do {
-		if (r == 0 && cancel && atomic_load(cancel))
-			r = -ECANCELED;
-		if (r == 0)
-			r = decompress_read(d, buffer, READ_BYTES, &n, err);
-		if (r < 0)
-			return r;
-		total += n;
-		if (total > LIMITS_BYTES_DEFAULT)
-			return error_set(err, -EFBIG, "more than %llu bytes are compressed in it",
-				(unsigned long long)LIMITS_BYTES_DEFAULT);
-		r = fd_write(to, buffer, n);
-		if (r < 0)
-			return error_set_errno(err, r, "cannot write a temporary file");
-	} while (n == READ_BYTES);
-	return 0;
-}
-
-static bool is_compressed(int fd)
-{
-	unsigned char b[4];
-	size_t n;
-
-	if (fd_pread(fd, b, sizeof(b), 0, &n) < 0 || n < 4)
-		return false;
-	return memcmp(b, "\x1f\x8b", 2) == 0 || memcmp(b, "\x28\xb5\x2f\xfd", 4) == 0;
-}
-
-static int open_archive(
-	struct docker_archive *a, const struct source_options *opts, struct smr_error *err)
-{
-	int fd auto_close = open(a->path, O_RDONLY | O_CLOEXEC), r = 0;
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_set_errno(err, -errno, "cannot open %s", a->path);
-	if (!S_ISREG(st.st_mode))
-		return error_set(err, -EINVAL, "%s is no regular file", a->path);
-	if (is_compressed(fd)) {
-		int temp auto_close = spool_open_temp(opts->temp_dir, err);
-		struct decompress *d =
-			decompress_new(read_fd, &fd, LIMITS_RATIO_DEFAULT, LIMITS_RATIO_FROM);
-		r = temp < 0 ? temp : d ? copy(d, temp, opts->cancel, err) : -ENOMEM;
-		decompress_free(d);
-		if (r == 0 && fstat(temp, &st) < 0)
-			r = -errno;
-		if (r < 0)
-			return error_wrap(err, r, "%s", a->path);
-		a->fd = take_fd(&temp);
-	} else {
-		a->fd = take_fd(&fd);
-	}
-	a->size = (uint64_t)st.st_size;
-	return 0;
-}
-
-static int scan_read(void *user, const void **ret_data, size_t *ret_n, struct smr_error *err)
-{
-	struct docker_archive *a = user;
-	int r = fd_pread(a->fd, a->buffer, sizeof(a->buffer), a->at, ret_n);
-
-	if (r < 0)
-		return error_set_errno(err, r, "cannot read");
-	a->at += *ret_n;
-	*ret_data = a->buffer;
-	return 0;
-}
-
-static int scan_skip(void *user, uint64_t n, struct smr_error *err)
-{
-	struct docker_archive *a = user;
-
-	if (n > a->size || a->at > a->size - n)
-		return error_set(err, -EBADMSG, "the archive is cut off");
-	a->at += n;
-	return 0;
-}
-
-static int add_member(struct docker_archive *a, const struct tar_member *m, struct smr_error *err)
-{
-	struct member *to;
-	const char *path = m->path;
-
-	if (!S_ISREG(m->mode) && !S_ISLNK(m->mode))
-		return 0;
-	if (a->n_members == MEMBERS_MAX)
-		return error_set(err, -EFBIG, "more than %u files in it", MEMBERS_MAX);
-	if (a->n_members == a->cap_members) {
-		size_t cap = a->cap_members ? a->cap_members * 2 : 64;
-		void *p = reallocarray(a->members, cap, sizeof(*a->members));
-		if (!p)
-			return -ENOMEM;
-		a->members = p;
-		a->cap_members = cap;
-	}
-	while (path[0] == '.' && path[1] == '/')
-		path += 2;
-	to = &a->members[a->n_members];
-	*to = (struct member){.path = strdup(path), .data = m->data, .size = m->size};
-	a->n_members++;
-	if (m->target) {
-		to->target = strdup(m->target);
-		to->size = 0;
-	}
-	return to->path && (to->target || !m->target) ? 0 : -ENOMEM;
-}
-
-static int scan(struct docker_archive *a, struct smr_error *err)
-{
-	struct tar_reader *t = tar_reader_new(scan_read, scan_skip, a);
-	const struct tar_member *m;
-	int r = t ? 1 : -ENOMEM;
-
-	while (r > 0) {
-		r = tar_reader_next(t, &m, err);
-		if (r > 0) {
-			int added = add_member(a, m, err);
-			r = added < 0 ? added : r;
-		}
-	}
-	tar_reader_free(t);
-	return r;
+	json_decref(*j);
 }
 
 /* ---- what is in it ---- */
 
-static int find(struct docker_archive *a, const char *path, size_t *ret, struct smr_error *err)
-{
-	size_t n = 0;
-
-	while (path[0] == '.' && path[1] == '/')
-		path += 2;
-	for (size_t i = 0; i < a->n_members; i++) {
-		if (strcmp(a->members[i].path, path) != 0)
-			continue;
-		*ret = i;
-		n++;
-	}
-	/* Which of two counts is a matter of taste, and tastes differ. */
-	if (n != 1)
-		return error_set(err, -EBADMSG, "'%.200s' is in the archive %s", path,
-			n ? "more than once" : "not at all");
-	return 0;
-}
-
 /* "../ID/layer.tar", seen from the folder of the symlink; one hop. */
-static int find_layer(
-	struct docker_archive *a, const char *path, size_t *ret, struct smr_error *err)
+static int find_layer(struct docker_archive *a, const char *path, const struct archive_member **ret,
+	struct smr_error *err)
 {
-	const struct member *m;
-	int r = find(a, path, ret, err);
+	const struct archive_member *m;
+	const char *slash;
+	int r = archive_index_find(&a->index, path, &m, err);
 
-	if (r < 0 || !a->members[*ret].target)
-		return r;
-	m = &a->members[*ret];
-	if (strncmp(m->target, "../", 3) != 0 || strstr(m->target + 3, "..") ||
-		!strchr(m->path, '/') || strchr(strchr(m->path, '/') + 1, '/'))
-		return error_set(err, -EBADMSG, "layer '%.200s' is a symlink to '%.200s'", m->path,
-			m->target);
-	r = find(a, m->target + 3, ret, err);
-	if (r == 0 && a->members[*ret].target)
-		r = error_set(err, -EBADMSG, "layer '%.200s' is a symlink to a symlink", path);
+	if (r == 0 && m->target) {
+		slash = strchr(m->path, '/');
+		if (strncmp(m->target, "../", 3) != 0 || strstr(m->target + 3, "..") || !slash ||
+			strchr(slash + 1, '/'))
+			return error_set(err, -EBADMSG, "layer '%.200s' is a link to '%.200s'",
+				m->path, m->target);
+		r = archive_index_find(&a->index, m->target + 3, &m, err);
+		if (r == 0 && m->target)
+			r = error_set(err, -EBADMSG, "layer '%.200s' is a link to a link", path);
+	}
+	if (r == 0)
+		*ret = m;
 	return r;
 }
 
 static int read_member(
 	struct docker_archive *a, const char *path, struct buf *ret, struct smr_error *err)
 {
-	size_t i, got;
-	int r = find(a, path, &i, err);
-
-	if (r < 0)
-		return r;
-	const struct member *m = &a->members[i];
 	buf_init(ret, MANIFEST_BYTES_MAX);
-	if (m->target || m->size > MANIFEST_BYTES_MAX)
-		return error_set(
-			err, -EFBIG, "'%.200s' has more than %u bytes", path, MANIFEST_BYTES_MAX);
-	r = buf_reserve(ret, m->size);
-	if (r == 0)
-		r = fd_pread(a->fd, ret->data, m->size, m->data, &got);
-	if (r == 0 && got != m->size)
-		r = error_set(err, -EBADMSG, "the archive is cut off");
-	if (r == 0)
-		ret->len = got;
-	return r;
+	return archive_index_read(&a->index, path, ret, err);
 }
 
 static bool has_tag(const json_t *image, const char *ref)
@@ -273,32 +86,36 @@ static const char *first_tag(const json_t *image)
 	return json_string_value(json_array_get(json_object_get(image, "RepoTags"), 0));
 }
 
-static const json_t *choose(const struct docker_archive *a, const json_t *images, const char *ref,
-	struct smr_error *err)
+/* The image of that name; without one, the only image there is. */
+static int choose(const json_t *images, const char *ref, const json_t **ret, struct smr_error *err)
 {
 	struct buf tags auto_with(buf_done) = {0};
 	const json_t *image, *found = NULL;
-	size_t i;
+	size_t i, n = 0;
 
-	if (!json_is_array(images) || json_array_size(images) == 0) {
-		error_set(err, -EBADMSG, "%s: its manifest.json has no images", a->path);
-		return NULL;
-	}
+	if (!json_is_array(images) || json_array_size(images) == 0)
+		return error_set(err, -EBADMSG, "its manifest.json has no images");
 	buf_init(&tags, 4096);
 	json_array_foreach(images, i, image)
 	{
-		if (ref ? has_tag(image, ref) : json_array_size(images) == 1)
+		if (!ref || has_tag(image, ref)) {
 			found = image;
+			n++;
+		}
 		if (first_tag(image)) {
 			buf_append_str(&tags, tags.len ? ", " : "");
 			buf_append_str(&tags, first_tag(image));
 		}
 	}
-	if (!found)
-		error_set(err, -ENOENT, "%s has %s%s%s: %s", a->path,
-			ref ? "no image '" : "several images, name one", ref ? ref : "",
-			ref ? "'; it has" : "", tags.len ? buf_cstr(&tags) : "none with a name");
-	return found;
+	const char *listed = tags.len ? buf_cstr(&tags) : "none with a name";
+	if (n == 0)
+		return error_set(err, -ENOENT, "has no image '%s'; it has: %s", ref, listed);
+	if (n > 1 && ref)
+		return error_set(err, -EBADMSG, "has several images '%s'", ref);
+	if (n > 1)
+		return error_set(err, -EINVAL, "has several images, name one: %s", listed);
+	*ret = found;
+	return 0;
 }
 
 /* The config's name is its digest. */
@@ -322,9 +139,11 @@ static int take_layers(
 	const json_t *path;
 	size_t i, n = json_array_size(layers);
 
-	if (!json_is_array(layers) || n > SOURCE_LAYERS_MAX)
-		return error_set(err, n ? -EFBIG : -EBADMSG, "it has %zu layers, more than %u", n,
-			SOURCE_LAYERS_MAX);
+	if (!json_is_array(layers))
+		return error_set(err, -EBADMSG, "its manifest.json has no list of layers");
+	if (n > SOURCE_LAYERS_MAX)
+		return error_set(
+			err, -EFBIG, "it has %zu layers, more than %u", n, SOURCE_LAYERS_MAX);
 	a->layers = calloc(n + 1, sizeof(*a->layers));
 	m->layers = calloc(n + 1, sizeof(*m->layers));
 	if (!a->layers || !m->layers)
@@ -336,7 +155,7 @@ static int take_layers(
 		int r = find_layer(a, json_string_value(path), &a->layers[i], err);
 		if (r < 0)
 			return r;
-		m->layers[i].size = a->members[a->layers[i]].size;
+		m->layers[i].size = a->layers[i]->size;
 		m->n_layers++;
 	}
 	return 0;
@@ -359,17 +178,22 @@ static int take_image(struct docker_archive *a, const char *ref, const struct pl
 {
 	struct buf json auto_with(buf_done) = {0}, config auto_with(buf_done) = {0};
 	struct manifest m = {0};
+	json_t *images auto_with(json_freep) = NULL;
+	const json_t *image = NULL;
+	const char *path = NULL;
+	json_error_t e;
 	int r = read_member(a, "manifest.json", &json, err);
-	json_t *images =
-		r == 0 ? json_loadb((char *)json.data, json.len, JSON_REJECT_DUPLICATES, NULL)
-		       : NULL;
-	const json_t *image = r == 0 ? choose(a, images, ref, err) : NULL;
-	const char *path = json_string_value(json_object_get(image, "Config"));
 
-	if (r == 0 && !image)
-		r = images ? -ENOENT : -EBADMSG;
-	else if (r == 0 && !path)
-		r = error_set(err, -EBADMSG, "its manifest.json names no config");
+	if (r == 0) {
+		images = json_loadb((char *)json.data, json.len, JSON_REJECT_DUPLICATES, &e);
+		r = images ? choose(images, ref, &image, err)
+			   : error_set(err, -EBADMSG, "its manifest.json is not JSON: line %d: %s",
+				     e.line, e.text);
+	}
+	if (r == 0) {
+		path = json_string_value(json_object_get(image, "Config"));
+		r = path ? 0 : error_set(err, -EBADMSG, "its manifest.json names no config");
+	}
 	if (r == 0)
 		r = read_member(a, path, &config, err);
 	if (r == 0)
@@ -385,7 +209,6 @@ static int take_image(struct docker_archive *a, const char *ref, const struct pl
 	for (size_t i = 0; r == 0 && i < a->source.n_layers; i++)
 		a->source.layers[i].has_digest = false;
 	manifest_done(&m);
-	json_decref(images);
 	return r;
 }
 
@@ -394,8 +217,8 @@ static int take_image(struct docker_archive *a, const char *ref, const struct pl
 static int open_blob(struct source *s, size_t i, void **ret_blob, struct smr_error *err)
 {
 	struct docker_archive *a = (struct docker_archive *)s;
-	const struct member *m = &a->members[a->layers[i]];
-	int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
+	const struct archive_member *m = a->layers[i];
+	int fd = fcntl(a->index.fd, F_DUPFD_CLOEXEC, 3);
 
 	if (fd < 0)
 		return error_set_errno(err, -errno, "%s", a->path);
@@ -407,13 +230,7 @@ static void free_source(struct source *s)
 {
 	struct docker_archive *a = (struct docker_archive *)s;
 
-	if (a->fd >= 0)
-		close(a->fd);
-	for (size_t i = 0; i < a->n_members; i++) {
-		free(a->members[i].path);
-		free(a->members[i].target);
-	}
-	free(a->members);
+	archive_index_done(&a->index);
 	free(a->layers);
 	free(a->path);
 	source_done(s);
@@ -438,12 +255,10 @@ int docker_archive_open(const char *arg, const struct source_options *opts, stru
 		return r;
 	a->source.ops = &ops;
 	a->source.kind = SOURCE_DOCKER_ARCHIVE;
-	a->fd = -1;
+	a->index.fd = -1;
 	r = source_split_path(arg, &a->path, &ref, err);
-	if (r == 0)
-		r = open_archive(a, opts, err);
 	if (r == 0) {
-		r = scan(a, err);
+		r = archive_index_open(&a->index, a->path, opts, err);
 		if (r == 0)
 			r = take_image(a, ref, opts->platform, err);
 		if (r < 0)

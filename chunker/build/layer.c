@@ -145,9 +145,12 @@ static int apply_link(struct layer_target *to, const struct tar_member *m, struc
 		return error_wrap(err, r, "'%.100s'", m->path);
 	if (place.name_len == 0)
 		return error_set(err, -EBADMSG, "'%.200s': the root is no link", m->path);
-	if (place.node == target.node)
-		return error_set(err, -EBADMSG,
-			"'%.200s' is a link to itself, or one that is there already", m->path);
+	/* A layer may say again what a lower one says, but nothing twice. */
+	if (place.entry == target.entry)
+		return error_set(err, -EBADMSG, "'%.200s' is a link to itself", m->path);
+	if (place.node == target.node && tree_is_current(to->tree, place.entry))
+		return error_set(
+			err, -EBADMSG, "'%.200s' is the same link for the second time", m->path);
 	r = tree_link(to->tree, place.dir, place.name, place.name_len, target.node);
 	return r < 0 ? explain(r, "", m->path, err) : 0;
 }

@@ -32,6 +32,7 @@
 #include "../core/chunkid.h"
 #include "../core/error.h"
 #include "../core/name.h"
+#include "limits.h"
 #include "platform.h"
 
 #define SOURCE_LAYERS_MAX 1024u
@@ -53,6 +54,8 @@ struct source_options {
 					    as it is then */
 	const char *temp_dir;      /* for files that are gone at the end; NULL: as spool_new */
 	const atomic_bool *cancel; /* looked at where waiting can take long; may be NULL */
+	const struct limits
+		*limits; /* of archives that are compressed as a whole; NULL: defaults */
 	/* Registries: */
 	bool insecure;          /* plain http to hosts that are not loopback */
 	const char *ca_file;    /* PEM bundle in place of the system's; may be NULL */

@@ -10,19 +10,14 @@
 
 #include "../core/cleanup.h"
 #include "tar_header.h"
+#include "tar_input.h"
 #include "tar_pax.h"
+#include "tar_sparse.h"
 
 #define EXTENSIONS_MAX 64u /* in front of a member */
 
 struct tar_reader {
-	tar_read_fn *read;
-	tar_skip_fn *skip;
-	void *user;
-	uint64_t n_read;   /* bytes of the archive that came or were passed over */
-	const uint8_t *in; /* what `read` gave and nobody took yet */
-	size_t n_in;
-	bool at_end;              /* `read` has no more */
-	uint8_t block[TAR_BLOCK]; /* one that came in pieces */
+	struct tar_input in;
 	bool ended, has_end;
 
 	struct tar_pax pax;
@@ -31,7 +26,6 @@ struct tar_reader {
 	struct tree_xattr *xattrs;
 	size_t cap_xattrs;
 	char path[TAR_HEADER_PATH_MAX], target[TAR_HEADER_TARGET_MAX];
-	char said[128]; /* the name of the last member, for messages */
 
 	uint64_t stored;  /* bytes of data still in the archive */
 	unsigned padding; /* bytes behind them */
@@ -47,9 +41,7 @@ struct tar_reader *tar_reader_new(tar_read_fn *read, tar_skip_fn *skip, void *us
 
 	if (!t)
 		return NULL;
-	t->read = read;
-	t->skip = skip;
-	t->user = user;
+	t->in = (struct tar_input){.read = read, .skip = skip, .user = user};
 	tar_pax_init(&t->pax);
 	buf_init(&t->extension, TAR_EXTENSION_MAX);
 	return t;
@@ -68,104 +60,6 @@ void tar_reader_free(struct tar_reader *t)
 bool tar_reader_has_end(const struct tar_reader *t)
 {
 	return t->has_end;
-}
-
-/* ---- input ---- */
-
-/* At least a byte in t->in, unless it is the end. */
-static int fill(struct tar_reader *t, struct smr_error *err)
-{
-	const void *data;
-	int r;
-
-	if (t->n_in > 0 || t->at_end)
-		return 0;
-	r = t->read(t->user, &data, &t->n_in, err);
-	if (r < 0)
-		return r;
-	t->in = data;
-	t->n_read += t->n_in;
-	t->at_end = t->n_in == 0;
-	return 0;
-}
-
-static int cut_off(const struct tar_reader *t, struct smr_error *err)
-{
-	if (!t->said[0])
-		return error_set(err, -EBADMSG, "the archive is cut off");
-	return error_set(err, -EBADMSG, "the archive is cut off, in or behind '%s'", t->said);
-}
-
-/* A block: 1 and *ret, valid until the next call; 0: the end of the input. */
-static int take_block(struct tar_reader *t, const uint8_t **ret, struct smr_error *err)
-{
-	size_t have = 0;
-
-	while (have < TAR_BLOCK) {
-		int r = fill(t, err);
-		if (r < 0)
-			return r;
-		if (t->n_in == 0)
-			return have == 0 ? 0 : cut_off(t, err);
-		if (have == 0 && t->n_in >= TAR_BLOCK) {
-			*ret = t->in;
-			t->in += TAR_BLOCK;
-			t->n_in -= TAR_BLOCK;
-			return 1;
-		}
-		size_t n = TAR_BLOCK - have < t->n_in ? TAR_BLOCK - have : t->n_in;
-		memcpy(t->block + have, t->in, n);
-		have += n;
-		t->in += n;
-		t->n_in -= n;
-	}
-	*ret = t->block;
-	return 1;
-}
-
-static int skip(struct tar_reader *t, uint64_t n, struct smr_error *err)
-{
-	while (n > 0) {
-		if (t->n_in == 0 && t->skip) {
-			t->n_read += n;
-			return t->skip(t->user, n, err);
-		}
-		int r = fill(t, err);
-		if (r < 0)
-			return r;
-		if (t->n_in == 0)
-			return cut_off(t, err);
-		size_t take = n < t->n_in ? (size_t)n : t->n_in;
-		t->in += take;
-		t->n_in -= take;
-		n -= take;
-	}
-	return 0;
-}
-
-/* Appends `n` bytes and skips the padding behind them. */
-static int take_body(struct tar_reader *t, uint64_t n, struct buf *to, struct smr_error *err)
-{
-	uint64_t left = n;
-	int r = n > to->max - to->len ? -EFBIG : 0;
-
-	if (r < 0)
-		return error_set(err, r, "extended headers of more than %u bytes behind '%s'",
-			TAR_EXTENSION_MAX, t->said);
-	while (left > 0) {
-		r = fill(t, err);
-		if (r == 0 && t->n_in == 0)
-			r = cut_off(t, err);
-		size_t take = left < t->n_in ? (size_t)left : t->n_in;
-		if (r == 0)
-			r = buf_append(to, t->in, take);
-		if (r < 0)
-			return r;
-		t->in += take;
-		t->n_in -= take;
-		left -= take;
-	}
-	return skip(t, -n % TAR_BLOCK, err);
 }
 
 /* ---- extensions ---- */
@@ -188,10 +82,10 @@ static int take_extension(struct tar_reader *t, const struct tar_header *h, stru
 		if (h->size > TAR_EXTENSION_MAX)
 			return error_set(err, -EFBIG, "a global header of more than %u bytes",
 				TAR_EXTENSION_MAX);
-		return skip(t, h->size + (-h->size % TAR_BLOCK), err);
+		return tar_input_skip(&t->in, h->size + (-h->size % TAR_BLOCK), err);
 	}
 	buf_reset(&t->extension);
-	r = take_body(t, h->size, &t->extension, err);
+	r = tar_input_body(&t->in, h->size, &t->extension, err);
 	if (r < 0)
 		return r;
 	if (h->type == 'L')
@@ -201,116 +95,7 @@ static int take_extension(struct tar_reader *t, const struct tar_header *h, stru
 	else
 		r = tar_pax_parse(&t->pax, (const char *)t->extension.data, t->extension.len, err);
 	if (r < 0)
-		return error_wrap(err, r, "behind '%s'", t->said);
-	return 0;
-}
-
-/* ---- sparse maps ---- */
-
-/* The blocks that continue the map of an old GNU header. */
-static int take_gnu_map(struct tar_reader *t, struct tar_header *h, struct smr_error *err)
-{
-	const uint8_t *b;
-	int r = tar_header_gnu_map(h->block, TAR_GNU_MAP_HEADER, &t->pax, &h->more);
-
-	while (r == 0 && h->more) {
-		r = take_block(t, &b, err);
-		if (r == 0)
-			r = cut_off(t, err);
-		if (r > 0)
-			r = tar_header_gnu_map(b, TAR_GNU_MAP_BLOCK, &t->pax, &h->more);
-	}
-	return r;
-}
-
-/* A decimal line of the map that is in front of the data (pax 1.0). */
-static int take_map_line(
-	struct tar_reader *t, const uint8_t **b, size_t *at, uint64_t *ret, struct smr_error *err)
-{
-	char digits[24];
-	size_t n = 0;
-
-	for (;;) {
-		if (*at == TAR_BLOCK) {
-			int r = t->stored < TAR_BLOCK ? 0 : take_block(t, b, err);
-			if (r <= 0)
-				return r < 0 ? r : cut_off(t, err);
-			t->stored -= TAR_BLOCK;
-			*at = 0;
-		}
-		char c = (char)(*b)[(*at)++];
-		if (c == '\n')
-			return tar_decimal(digits, n, ret);
-		if (n == sizeof(digits))
-			return -EBADMSG;
-		digits[n++] = c;
-	}
-}
-
-static int take_pax_map(struct tar_reader *t, struct smr_error *err)
-{
-	const uint8_t *b = NULL;
-	size_t at = TAR_BLOCK;
-	uint64_t n, offset, length;
-	int r = take_map_line(t, &b, &at, &n, err);
-
-	if (r == 0 && n > TAR_REGIONS_MAX)
-		r = -EFBIG;
-	t->pax.n_regions = 0;
-	for (uint64_t i = 0; r == 0 && i < n; i++) {
-		r = take_map_line(t, &b, &at, &offset, err);
-		if (r == 0)
-			r = take_map_line(t, &b, &at, &length, err);
-		if (r == 0)
-			r = tar_pax_region(&t->pax, offset, length);
-	}
-	return r;
-}
-
-/* Ascending, within the file, and as long together as the data is. */
-static int check_regions(const struct tar_reader *t, uint64_t size)
-{
-	uint64_t end = 0, sum = 0;
-
-	for (size_t i = 0; i < t->pax.n_regions; i++) {
-		const struct tar_region *g = &t->pax.regions[i];
-		if (g->offset < end || g->n > size || g->offset > size - g->n)
-			return -EBADMSG;
-		end = g->offset + g->n;
-		sum += g->n;
-	}
-	return sum == t->stored ? 0 : -EBADMSG;
-}
-
-/* The regions of the file's data; t->stored is what is in the archive, map included. */
-static int take_sparse(
-	struct tar_reader *t, struct tar_header *h, uint64_t *ret_size, struct smr_error *err)
-{
-	uint64_t size = t->pax.realsize;
-	int r = 0;
-
-	if (h->type == 'S') {
-		size = h->realsize;
-		r = take_gnu_map(t, h, err);
-	} else if (!t->pax.has_realsize || (t->pax.has_version && t->pax.version_major > 1) ||
-		   t->pax.version_minor > (t->pax.version_major ? 0 : 1)) {
-		r = -EBADMSG;
-	} else if (t->pax.version_major == 1) {
-		r = take_pax_map(t, err);
-	}
-	if (r == 0 && size > INT64_MAX)
-		r = -EBADMSG;
-	if (r == 0)
-		r = check_regions(t, size);
-	if (r == -EBADMSG)
-		return error_set(err, r, "'%s' has no valid map of its holes", t->said);
-	if (r == -EFBIG)
-		return error_set(err, r, "'%s' has more than %u pieces", t->said, TAR_REGIONS_MAX);
-	if (r < 0)
-		return r;
-	t->regions = t->pax.regions;
-	t->n_regions = t->pax.n_regions;
-	*ret_size = size;
+		return error_wrap(err, r, "behind '%s'", t->in.said);
 	return 0;
 }
 
@@ -319,7 +104,8 @@ static int take_sparse(
 static void remember(struct tar_reader *t)
 {
 	/* Control characters in it are dealt with by error_set. */
-	snprintf(t->said, sizeof(t->said), "%s%.*s", t->member.path_len > 120 ? "..." : "", 120,
+	snprintf(t->in.said, sizeof(t->in.said), "%s%.*s", t->member.path_len > 120 ? "..." : "",
+		120,
 		t->member.path_len > 120 ? t->member.path + t->member.path_len - 120
 					 : t->member.path);
 }
@@ -346,14 +132,14 @@ static int take_names(struct tar_reader *t, const struct tar_header *h, struct s
 	m->path_len = path->set ? path->len : tar_header_path(h, t->path);
 	r = check_text(m->path, m->path_len, "a name", err);
 	if (r < 0)
-		return t->said[0] ? error_wrap(err, r, "behind '%s'", t->said) : r;
+		return t->in.said[0] ? error_wrap(err, r, "behind '%s'", t->in.said) : r;
 	remember(t);
 	if (h->type != '1' && h->type != '2')
 		return 0;
 	m->target = t->pax.target.set ? tar_pax_bytes(&t->pax, &t->pax.target) : t->target;
 	m->target_len = t->pax.target.set ? t->pax.target.len : tar_header_target(h, t->target);
 	r = check_text(m->target, m->target_len, "the link's target", err);
-	return r < 0 ? error_wrap(err, r, "'%s'", t->said) : 0;
+	return r < 0 ? error_wrap(err, r, "'%s'", t->in.said) : 0;
 }
 
 static int take_owner(const struct tar_reader *t, bool has, uint64_t value, int64_t field,
@@ -361,7 +147,7 @@ static int take_owner(const struct tar_reader *t, bool has, uint64_t value, int6
 {
 	/* 2^32 - 1 is what chown(2) takes for "leave it". */
 	if ((has && value >= UINT32_MAX) || (!has && (field < 0 || field >= UINT32_MAX)))
-		return error_set(err, -EBADMSG, "'%s' has a %s beyond 32 bits", t->said, what);
+		return error_set(err, -EBADMSG, "'%s' has a %s beyond 32 bits", t->in.said, what);
 	*ret = has ? (uint32_t)value : (uint32_t)field;
 	return 0;
 }
@@ -404,7 +190,7 @@ static int take_attributes(struct tar_reader *t, const struct tar_header *h, str
 	if (S_ISCHR(m->mode) || S_ISBLK(m->mode)) {
 		if (major >= 1u << 12 || minor >= 1u << 20)
 			return error_set(err, -EBADMSG,
-				"'%s' has a device number that Linux does not have", t->said);
+				"'%s' has a device number that Linux does not have", t->in.said);
 		m->major = (uint32_t)major;
 		m->minor = (uint32_t)minor;
 	}
@@ -429,20 +215,22 @@ static int take_size(struct tar_reader *t, struct tar_header *h, struct smr_erro
 	if (!m->hard_link && (S_ISREG(m->mode) || h->type == 'D')) {
 		t->stored = t->pax.has_size ? t->pax.size : h->size;
 		if (t->stored > INT64_MAX)
-			return error_set(err, -EBADMSG, "'%s' has no valid size", t->said);
+			return error_set(err, -EBADMSG, "'%s' has no valid size", t->in.said);
 		t->padding = (unsigned)(-t->stored % TAR_BLOCK);
 	}
 	if (m->hard_link || !S_ISREG(m->mode))
 		return 0;
 	if (sparse) {
-		r = take_sparse(t, h, &m->size, err);
+		r = tar_sparse_map(&t->in, &t->pax, h, &t->stored, &m->size, err);
+		t->regions = t->pax.regions;
+		t->n_regions = r == 0 ? t->pax.n_regions : 0;
 	} else {
 		m->size = t->stored;
 		t->whole = (struct tar_region){0, t->stored};
 		t->regions = &t->whole;
 		t->n_regions = 1;
 	}
-	m->data = t->n_read - t->n_in;
+	m->data = tar_input_position(&t->in);
 	return r;
 }
 
@@ -457,8 +245,8 @@ static int take_member(struct tar_reader *t, struct tar_header *h, struct smr_er
 	t->member.hard_link = h->type == '1';
 	r = tar_header_mode(h, t->member.path[t->member.path_len - 1] == '/', &t->member.mode);
 	if (r < 0)
-		return error_set(err, r, "'%s' is of type '%c', which is no file of Linux", t->said,
-			h->type);
+		return error_set(err, r, "'%s' is of type '%c', which is no file of Linux",
+			t->in.said, h->type);
 	r = take_attributes(t, h, err);
 	return r < 0 ? r : take_size(t, h, err);
 }
@@ -467,10 +255,10 @@ static int take_member(struct tar_reader *t, struct tar_header *h, struct smr_er
 static int take_end(struct tar_reader *t, struct smr_error *err)
 {
 	const uint8_t *b;
-	int r = take_block(t, &b, err);
+	int r = tar_input_block(&t->in, &b, err);
 
 	if (r > 0 && !tar_header_is_zero(b))
-		return error_set(err, -EBADMSG, "a single block of zeros behind '%s'", t->said);
+		return error_set(err, -EBADMSG, "a single block of zeros behind '%s'", t->in.said);
 	if (r >= 0)
 		t->ended = t->has_end = true;
 	return r < 0 ? r : 0;
@@ -478,25 +266,25 @@ static int take_end(struct tar_reader *t, struct smr_error *err)
 
 int tar_reader_next(struct tar_reader *t, const struct tar_member **ret, struct smr_error *err)
 {
-	int r = skip(t, t->stored + t->padding, err);
+	int r = tar_input_skip(&t->in, t->stored + t->padding, err);
 
 	t->stored = t->padding = 0;
 	tar_pax_reset(&t->pax);
 	for (unsigned n = 0; r == 0 && !t->ended; n++) {
 		struct tar_header h;
 		const uint8_t *b;
-		r = take_block(t, &b, err);
+		r = tar_input_block(&t->in, &b, err);
 		if (r == 0 && n > 0)
-			return cut_off(t, err);
+			return tar_input_cut_off(&t->in, err);
 		if (r == 0)
 			t->ended = true;
 		if (r <= 0)
 			return r;
 		if (tar_header_is_zero(b))
-			return n > 0 ? cut_off(t, err) : take_end(t, err);
+			return n > 0 ? tar_input_cut_off(&t->in, err) : take_end(t, err);
 		r = tar_header_parse(b, &h, err);
 		if (r < 0)
-			return t->said[0] ? error_wrap(err, r, "behind '%s'", t->said) : r;
+			return t->in.said[0] ? error_wrap(err, r, "behind '%s'", t->in.said) : r;
 		if (!tar_header_is_extension(&h)) {
 			r = take_member(t, &h, err);
 			*ret = &t->member;
@@ -505,7 +293,7 @@ int tar_reader_next(struct tar_reader *t, const struct tar_member **ret, struct 
 		if (n == EXTENSIONS_MAX)
 			return error_set(err, -EFBIG,
 				"more than %u headers for a member behind '%s'", EXTENSIONS_MAX,
-				t->said);
+				t->in.said);
 		r = take_extension(t, &h, err);
 	}
 	return r;
@@ -525,16 +313,15 @@ int tar_reader_data(struct tar_reader *t, struct tar_data *ret, struct smr_error
 		t->at += ret->n;
 		return 0;
 	}
-	r = fill(t, err);
-	if (r == 0 && t->n_in == 0)
-		r = cut_off(t, err);
+	r = tar_input_fill(&t->in, err);
+	if (r == 0 && t->in.n_in == 0)
+		r = tar_input_cut_off(&t->in, err);
 	if (r < 0)
 		return r;
 	uint64_t left = g->offset + g->n - t->at;
-	ret->n = left < t->n_in ? left : t->n_in;
-	ret->data = t->in;
-	t->in += ret->n;
-	t->n_in -= ret->n;
+	ret->n = left < t->in.n_in ? left : t->in.n_in;
+	ret->data = t->in.in;
+	tar_input_take(&t->in, ret->n);
 	t->at += ret->n;
 	t->stored -= ret->n;
 	return 0;
@@ -543,13 +330,13 @@ int tar_reader_data(struct tar_reader *t, struct tar_data *ret, struct smr_error
 int tar_reader_finish(struct tar_reader *t, struct smr_error *err)
 {
 	for (;;) {
-		int r = fill(t, err);
-		if (r < 0 || t->n_in == 0)
+		int r = tar_input_fill(&t->in, err);
+		if (r < 0 || t->in.n_in == 0)
 			return r;
-		for (size_t i = 0; i < t->n_in; i++)
-			if (t->in[i])
+		for (size_t i = 0; i < t->in.n_in; i++)
+			if (t->in.in[i])
 				return error_set(err, -EBADMSG,
 					"there is something behind the end of the archive");
-		t->n_in = 0;
+		t->in.n_in = 0;
 	}
 }

@@ -231,3 +231,8 @@ uint32_t tree_n_inodes(const struct tree *t)
 {
 	return t->n_inodes;
 }
+
+bool tree_is_current(const struct tree *t, uint32_t entry)
+{
+	return t->entries[entry].layer == t->layer;
+}

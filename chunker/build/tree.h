@@ -81,8 +81,9 @@ struct tree_node {
 			uint32_t entry;       /* its name; TREE_NONE for the root */
 			uint32_t first_child; /* entry */
 			uint32_t n_children;
-			uint32_t n_dirs; /* directories among them */
-			uint32_t depth;  /* 0: the root */
+			uint32_t n_dirs;  /* directories among them */
+			uint32_t depth;   /* 0: the root */
+			uint32_t cleared; /* the tree's own */
 		} dir;
 		struct {
 			uint64_t size;
@@ -169,14 +170,16 @@ int tree_lookup(
 enum tree_walk_flags {
 	TREE_FOLLOW =
 		1, /* symlinks among the parents are followed, as in a chroot: '/' and ".." end at the root */
-	TREE_CONTAIN = 4, /* a followed symlink with a ".." beyond the root is -EXDEV, not the root */
+	TREE_CONTAIN =
+		4, /* a followed symlink with a ".." beyond the root is -EXDEV, not the root */
 	TREE_MKDIRS =
 		2, /* missing parents are made: 0755, owner 0:0, mtime 0, of the current layer */
 };
 
 struct tree_place {
-	uint32_t dir;  /* the directory that the last component is in */
-	uint32_t node; /* what is there; TREE_NONE: nothing */
+	uint32_t dir;   /* the directory that the last component is in */
+	uint32_t node;  /* what is there; TREE_NONE: nothing */
+	uint32_t entry; /* its name; TREE_NONE: nothing, or the root */
 	const char
 		*name; /* the last component, inside the path that was given; not NUL-terminated */
 	size_t name_len; /* 0: the path is the root (and dir, node too) */
@@ -203,6 +206,8 @@ uint32_t tree_n_nodes(const struct tree *t);
 uint32_t tree_n_entries(const struct tree *t); /* names now in the tree */
 /* Numbers of nodes in use, the root included: the inodes that an image needs. */
 uint32_t tree_n_inodes(const struct tree *t);
+/* The current layer put the entry, or something below it. */
+bool tree_is_current(const struct tree *t, uint32_t entry);
 uint64_t tree_bytes(const struct tree *t); /* what is counted against tree_limits.bytes */
 
 /* "usr/bin/env" of an entry, for messages: cut at the front with "..." where it does not fit, always terminated.

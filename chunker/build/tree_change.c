@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Everything that changes a tree. What can fail comes first: once something was removed, the rest succeeds. */
+/* Everything that puts something into a tree. What can fail comes first: once something was removed, the rest succeeds. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -120,17 +120,6 @@ static int new_node(struct tree *t, const struct tree_attr *a, uint32_t *ret)
 	return 0;
 }
 
-static void drop_node(struct tree *t, uint32_t i)
-{
-	struct tree_node *n = &t->nodes[i];
-
-	if (--n->n_links > 0)
-		return;
-	*n = (struct tree_node){.uid = t->free_node};
-	t->free_node = i;
-	t->n_inodes--;
-}
-
 /* ---- entries ---- */
 
 /* The entry and all directories that lead to it are of the current layer; an ancestor is never of an older one. */
@@ -155,15 +144,6 @@ static void attach(struct tree *t, uint32_t entry, uint32_t node)
 		n->dir.depth = dir->dir.depth + 1;
 		dir->dir.n_dirs++;
 	}
-}
-
-static void detach(struct tree *t, uint32_t entry)
-{
-	const struct tree_entry *e = &t->entries[entry];
-
-	if (S_ISDIR(t->nodes[e->node].mode))
-		t->nodes[e->dir].dir.n_dirs--;
-	drop_node(t, e->node);
 }
 
 /* Everything that adding an entry needs, so that the adding itself cannot fail. */
@@ -211,59 +191,6 @@ static void add_entry(struct tree *t, uint32_t dir, uint32_t name, size_t len, u
 	touch(t, i);
 }
 
-/* An entry that has nothing below it. */
-static void remove_entry(struct tree *t, uint32_t i)
-{
-	struct tree_entry *e = &t->entries[i];
-	uint32_t *link = tree_head(t, e->dir, t->bytes + e->name, e->name_len);
-
-	while (*link != i)
-		link = &t->entries[*link].chain;
-	*link = e->chain;
-	if (e->next != TREE_NONE)
-		t->entries[e->next].prev = e->prev;
-	if (e->prev != TREE_NONE)
-		t->entries[e->prev].next = e->next;
-	else
-		t->nodes[e->dir].dir.first_child = e->next;
-	t->nodes[e->dir].dir.n_children--;
-	detach(t, i);
-	e->node = TREE_NONE;
-	e->chain = t->free_entry;
-	t->free_entry = i;
-	t->n_names--;
-}
-
-/* Everything below a directory: always down to the first leaf, so neither stack nor list is needed. */
-static void empty_directory(struct tree *t, uint32_t dir)
-{
-	uint32_t at = dir;
-
-	for (;;) {
-		uint32_t child = t->nodes[at].dir.first_child;
-		if (child == TREE_NONE) {
-			if (at == dir)
-				return;
-			uint32_t entry = t->nodes[at].dir.entry;
-			at = t->entries[entry].dir;
-			remove_entry(t, entry);
-		} else if (S_ISDIR(t->nodes[t->entries[child].node].mode)) {
-			at = t->entries[child].node;
-		} else {
-			remove_entry(t, child);
-		}
-	}
-}
-
-static void remove_tree(struct tree *t, uint32_t entry)
-{
-	uint32_t node = t->entries[entry].node;
-
-	if (S_ISDIR(t->nodes[node].mode))
-		empty_directory(t, node);
-	remove_entry(t, entry);
-}
-
 /* What stood at `entry` gives way to `node`. */
 static void replace(struct tree *t, uint32_t entry, uint32_t node)
 {
@@ -271,8 +198,8 @@ static void replace(struct tree *t, uint32_t entry, uint32_t node)
 
 	t->nodes[node].n_links++; /* it may be below what goes now */
 	if (S_ISDIR(t->nodes[old].mode))
-		empty_directory(t, old);
-	detach(t, entry);
+		tree_empty(t, old);
+	tree_detach(t, entry);
 	t->nodes[node].n_links--;
 	attach(t, entry, node);
 	touch(t, entry);
@@ -377,53 +304,4 @@ int tree_set_dir(struct tree *t, uint32_t dir, const struct tree_attr *attr)
 	set_attr(&t->nodes[dir], attr);
 	touch(t, t->nodes[dir].dir.entry);
 	return 0;
-}
-
-int tree_remove(struct tree *t, uint32_t dir, const char *name, size_t name_len)
-{
-	uint32_t entry;
-
-	if (!tree_is_dir(t, dir))
-		return -ENOTDIR;
-	entry = tree_find(t, dir, name, name_len);
-	if (entry == TREE_NONE)
-		return -ENOENT;
-	remove_tree(t, entry);
-	return 0;
-}
-
-static void whiteout_entry(struct tree *t, uint32_t entry)
-{
-	uint32_t node = t->entries[entry].node;
-
-	if (t->entries[entry].layer != t->layer)
-		remove_tree(t, entry);
-	else if (S_ISDIR(t->nodes[node].mode))
-		tree_clear_directory(t, node);
-}
-
-int tree_whiteout(struct tree *t, uint32_t dir, const char *name, size_t name_len)
-{
-	uint32_t entry;
-
-	if (!tree_is_dir(t, dir))
-		return -ENOTDIR;
-	entry = tree_find(t, dir, name, name_len);
-	if (entry == TREE_NONE)
-		return -ENOENT;
-	whiteout_entry(t, entry);
-	return 0;
-}
-
-/* Recurses as deep as the current layer's directories go, at most TREE_DEPTH_MAX. */
-void tree_clear_directory(struct tree *t, uint32_t dir)
-{
-	uint32_t entry, next;
-
-	if (!tree_is_dir(t, dir))
-		return;
-	for (entry = t->nodes[dir].dir.first_child; entry != TREE_NONE; entry = next) {
-		next = t->entries[entry].next;
-		whiteout_entry(t, entry);
-	}
 }

@@ -54,6 +54,11 @@ int tree_check_name(const char *name, size_t len);
 /* The entry, or TREE_NONE. `dir` is a directory. */
 uint32_t tree_find(const struct tree *t, uint32_t dir, const char *name, size_t len);
 
+/* The entry stands for nothing from now on; it is to be attached again, or to go. */
+void tree_detach(struct tree *t, uint32_t entry);
+/* Takes away everything below a directory. */
+void tree_empty(struct tree *t, uint32_t dir);
+
 static inline bool tree_is_dir(const struct tree *t, uint32_t node)
 {
 	return node < t->n_nodes && t->nodes[node].n_links > 0 &&

@@ -135,7 +135,7 @@ int tree_walk(struct tree *t, const char *path, size_t len, unsigned flags, stru
 {
 	struct walk w = {
 		.t = t, .flags = flags, .at = TREE_ROOT, .rest[0] = {path ? path : "", 0, len}};
-	struct tree_place place = {.node = TREE_ROOT};
+	struct tree_place place = {.node = TREE_ROOT, .entry = TREE_NONE};
 	const char *name;
 	size_t n;
 	int r = split_last(t, &w.rest[0], &place.name, &place.name_len);
@@ -155,8 +155,8 @@ int tree_walk(struct tree *t, const char *path, size_t len, unsigned flags, stru
 	}
 	place.dir = w.at;
 	if (place.name_len) {
-		uint32_t entry = tree_find(t, w.at, place.name, place.name_len);
-		place.node = entry == TREE_NONE ? TREE_NONE : t->entries[entry].node;
+		place.entry = tree_find(t, w.at, place.name, place.name_len);
+		place.node = place.entry == TREE_NONE ? TREE_NONE : t->entries[place.entry].node;
 	}
 	*ret = place;
 	return 0;

@@ -19,6 +19,12 @@ int assemble_check(const struct cmd *c, const struct assemble_options *o)
 	return ARGS_RUN;
 }
 
+static struct limits limits_of(const struct assemble_options *o)
+{
+	return (struct limits){
+		.bytes = o->max_size, .ratio = o->max_ratio, .entries = o->max_entries};
+}
+
 static int open_local(struct assemble *a, const char *kind, struct smr_error *err)
 {
 	a->reference = source_local_reference(kind, a->path, NULL);
@@ -39,7 +45,9 @@ int assemble_open(struct assemble *a, const struct cmd *c, const struct assemble
 	const char *arg, struct interrupt *intr, struct smr_error *err)
 {
 	struct platform platform;
-	struct source_options opts = {.cancel = &intr->hit, .insecure = c->insecure};
+	struct limits limits = limits_of(o);
+	struct source_options opts = {
+		.cancel = &intr->hit, .limits = &limits, .insecure = c->insecure};
 	int r = o->platform ? platform_parse(o->platform, &platform, err) : 0;
 	if (r < 0)
 		return r;
@@ -110,8 +118,7 @@ static int lay_out(
 int assemble_build(struct assemble *a, const struct cmd *c, const struct assemble_options *o,
 	uint32_t chunk_size, uint64_t min_size, struct interrupt *intr, struct smr_error *err)
 {
-	struct limits limits = {
-		.bytes = o->max_size, .ratio = o->max_ratio, .entries = o->max_entries};
+	struct limits limits = limits_of(o);
 	if (a->kind == SOURCE_IMG)
 		return 0;
 	int r = flatten(a, c, &limits, intr, err);

@@ -89,7 +89,7 @@ case('hardlink-through-symlink', "'up/etc/shadow'", up, member(b'h', kind=b'1', 
 case('hardlink-missing', 'there is no such file', member(b'h', kind=b'1', link=b'nowhere'))
 case('hardlink-self', 'there is no such file', member(b'h', kind=b'1', link=b'h'))
 case('hardlink-self-there', 'is a link to itself', member(b'h'), member(b'h', kind=b'1', link=b'h'))
-case('hardlink-twice', 'or one that is there already', ok, member(b'h', kind=b'1', link=b'fine'), member(b'h', kind=b'1', link=b'fine'))
+case('hardlink-twice', 'for the second time', ok, member(b'h', kind=b'1', link=b'fine'), member(b'h', kind=b'1', link=b'fine'))
 case('hardlink-cycle', 'there is no such file', member(b'a', kind=b'1', link=b'b'), member(b'b', kind=b'1', link=b'a'))
 case('hardlink-directory', 'hard link to the directory', member(b'd/', kind=b'5'), member(b'h', kind=b'1', link=b'd'))
 case('hardlink-symlink', '-', member(b's', kind=b'2', link=b'nowhere'), member(b'h', kind=b'1', link=b's'))
