@@ -8,6 +8,9 @@
 #include "../chunker/core/clock.h"
 #include "image_set.h"
 
+/* Between one time that all metadata is asked for and the next. */
+#define META_INTERVAL_NS CLOCK_NS_PER_S
+
 /* The range as segments: zeros are filled in, chunks become slots. Needs no lock: recipes do not
  * change. */
 static void lay_out(struct image_read *rd, const struct recipe *recipe)
@@ -64,16 +67,21 @@ static void read_ahead(
 }
 
 /* Mounting and walking the tree reads the metadata region; the first to look at it asks for all of
- * it. Call with set->lock held. */
+ * it. So does, later, who finds a part missing: the store may have been away then, or the chunks have
+ * been evicted. Call with set->lock held. */
 static void fetch_metadata(
 	struct image_read *rd, const struct recipe *recipe, struct image_set_todo *todo)
 {
-	uint64_t end = recipe_info(recipe)->meta_end;
+	struct image *img = rd->image;
+	uint64_t end = recipe_info(recipe)->meta_end, now;
 
-	if (rd->image->meta_asked || rd->offset >= end)
+	if (rd->offset >= end || (img->meta_asked_ns && rd->pending == 0))
 		return;
-	rd->image->meta_asked = true;
-	image_want_range(rd->image, 0, end, STORE_AHEAD, todo);
+	now = clock_ns();
+	if (img->meta_asked_ns && now - img->meta_asked_ns < META_INTERVAL_NS)
+		return;
+	img->meta_asked_ns = now;
+	image_want_range(img, 0, end, STORE_AHEAD, todo);
 }
 
 /* Takes or waits for the slots' chunks. 0: iov is complete. -EINPROGRESS: the read is among the

@@ -44,7 +44,7 @@ struct image {
 	uint64_t reported_ns; /* the loader's: when it last said that it cannot */
 	/* under the set's lock */
 	bool loading;
-	bool meta_asked; /* for the metadata region */
+	uint64_t meta_asked_ns; /* when the metadata region was asked for; 0: never */
 	struct image_wait *waits;
 	struct image_read *reads; /* LOADING */
 	struct readahead readahead;

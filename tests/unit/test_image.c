@@ -572,6 +572,45 @@ static void test_the_first_look_at_the_metadata_fetches_all_of_it_once(void **st
 	close_set(&f);
 }
 
+static void test_metadata_that_did_not_come_is_asked_for_again(void **state)
+{
+	static const unsigned contents[] = {1, 2, 3, 4, 5, 6};
+	struct fixture f;
+	struct reader t;
+	(void)state;
+
+	open_set(&f, &(struct image_set_options){.timeout_ms = 10000});
+	fake_meta_end(f.cache, 4 * SIZE);
+	struct fake_image *fi = fake_add_image(f.cache, "i", SIZE, contents, 6, 6 * SIZE);
+	struct image *img = open_image(&f, fi);
+	fake_fail_store(f.cache, fake_store(f.cache, 0), -ENOENT);
+	assert_int_equal(read_and_compare(img, 0, 1024, fi->bytes), -EIO);
+	for (unsigned i = 0; i < 100 && fake_gets(f.cache) < 4; i++)
+		usleep(10000);
+	assert_int_equal(fake_gets(f.cache), 4);
+	fake_fail_store(f.cache, fake_store(f.cache, 0), 0);
+	/* not by every read */
+	assert_int_equal(read_and_compare(img, 0, 1024, fi->bytes), 0);
+	assert_int_equal(fake_gets(f.cache), 5);
+	usleep(1100000);
+	/* nor by one that finds what it wants, or wants data */
+	assert_int_equal(read_and_compare(img, 0, 1024, fi->bytes), 0);
+	assert_int_equal(read_and_compare(img, 4 * SIZE, 1024, fi->bytes), 0);
+	assert_int_equal(fake_gets(f.cache), 6);
+	fake_hold(f.cache, true);
+	assert_int_equal(reader_start(&t, img, 2 * SIZE, 1024), -EINPROGRESS);
+	fake_wait_held(f.cache, 3);
+	fake_hold(f.cache, false);
+	assert_int_equal(reader_wait(&t), 0);
+	reader_end(&t);
+	for (unsigned i = 0; i < 100 && fake_gets(f.cache) < 9; i++)
+		usleep(10000);
+	assert_int_equal(fake_gets(f.cache), 9);
+	assert_int_equal(fake_gets_of(f.cache, fake_chunk_id(f.cache, 4, SIZE)), 2);
+	image_unref(img);
+	close_set(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -594,6 +633,7 @@ int main(void)
 		cmocka_unit_test(test_a_read_of_one_page_gets_one_chunk),
 		cmocka_unit_test(test_prefetch_brings_a_range_in_the_background),
 		cmocka_unit_test(test_the_first_look_at_the_metadata_fetches_all_of_it_once),
+		cmocka_unit_test(test_metadata_that_did_not_come_is_asked_for_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
