@@ -583,12 +583,12 @@ static void test_metadata_that_did_not_come_is_asked_for_again(void **state)
 	fake_meta_end(f.cache, 4 * SIZE);
 	struct fake_image *fi = fake_add_image(f.cache, "i", SIZE, contents, 6, 6 * SIZE);
 	struct image *img = open_image(&f, fi);
-	fake_fail_store(f.cache, fake_store(f.cache, 0), -ENOENT);
+	for (unsigned i = 1; i <= 4; i++)
+		fake_fail(f.cache, fake_chunk_id(f.cache, i, SIZE), -ENOENT, 1);
 	assert_int_equal(read_and_compare(img, 0, 1024, fi->bytes), -EIO);
 	for (unsigned i = 0; i < 100 && fake_gets(f.cache) < 4; i++)
 		usleep(10000);
 	assert_int_equal(fake_gets(f.cache), 4);
-	fake_fail_store(f.cache, fake_store(f.cache, 0), 0);
 	/* not by every read */
 	assert_int_equal(read_and_compare(img, 0, 1024, fi->bytes), 0);
 	assert_int_equal(fake_gets(f.cache), 5);
