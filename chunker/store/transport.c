@@ -158,6 +158,12 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	int r = 0;
 
 	n *= size;
+	if (x->sink)
+		curl_easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE, &x->status);
+	if (x->sink && is_success(x->status)) {
+		x->handle->body_r = x->sink(x, data, n);
+		return x->handle->body_r < 0 ? 0 : n;
+	}
 	if (x->body.len == 0)
 		r = begin_body(x);
 	if (r == 0)

@@ -33,6 +33,9 @@ struct transport_exchange {
 	unsigned silent_s;   /* less than 1 KiB/s for so long ends it */
 	bool keep_headers;   /* for transport_header */
 	bool new_connection; /* do not use one that was used before */
+	/* Takes the body of a 2xx answer piece by piece, in place of `body` and max_bytes; x->status is set. A negative errno
+	 * ends the exchange with it. May wait: nothing else of the transport moves meanwhile. NULL: none. */
+	int (*sink)(struct transport_exchange *x, const void *data, size_t n);
 	void *owner;
 
 	/* The outcome. 0 for 2xx and 304; else as in store.h, with a message that begins with the URL; `again`: another try

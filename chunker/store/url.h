@@ -11,7 +11,7 @@
 
 #include "../core/error.h"
 
-#define URL_MAX      2048 /* bytes, with the NUL */
+#define URL_MAX      8192 /* bytes, with the NUL; signed ones of blob stores are long */
 #define URL_HOST_MAX 256
 
 struct url {
