@@ -5,13 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../core/cleanup.h"
 #include "../core/log.h"
+#include "../core/units.h"
 #include "../store/url.h"
 #include "imageref.h"
 #include "manifest.h"
 #include "registry_blobs.h"
+#include "registry_ca.h"
 #include "registry_http.h"
 
 #define INDEX_DEPTH_MAX 4
@@ -22,6 +25,7 @@ struct registry {
 	struct platform platform;
 	struct imageref ref;
 	char text[IMAGEREF_TEXT_MAX];
+	int ca_fd;           /* -1: none */
 	char *origin, *base; /* "https://HOST", "https://HOST/v2/PATH" */
 	struct transport *transport;
 	struct regauth *auth;
@@ -234,14 +238,31 @@ static int locate(struct registry *g, struct smr_error *err)
 	return 0;
 }
 
+/* From here on the file of authorities is what was gathered from all places. */
+static int take_authorities(struct registry *g, struct smr_error *err)
+{
+	int r = registry_ca_bundle(g->ref.host, g->opts.ca_file, &g->ca_fd, err);
+	char *path;
+
+	if (r < 0 || g->ca_fd < 0)
+		return r;
+	if (asprintf(&path, "/proc/self/fd/%d", g->ca_fd) < 0)
+		return -ENOMEM;
+	free((char *)g->opts.ca_file);
+	g->opts.ca_file = path;
+	return 0;
+}
+
 static int connect_to(struct registry *g, struct smr_error *err)
 {
 	struct regauth_options auth = {.host = g->ref.host,
 		.path = g->ref.path,
 		.auth_hosts = getenv("SMR_AUTH_HOSTS"),
 		.insecure = g->opts.insecure};
-	int r = transport_new(1, g->opts.ca_file, &g->transport);
+	int r = take_authorities(g, err);
 
+	if (r == 0)
+		r = transport_new(1, g->opts.ca_file, &g->transport);
 	if (r == 0)
 		r = locate(g, err);
 	auth.origin = g->origin;
@@ -284,6 +305,8 @@ static void free_source(struct source *s)
 	transport_free(g->transport);
 	free(g->origin);
 	free(g->base);
+	if (g->ca_fd >= 0)
+		close(g->ca_fd);
 	free((char *)g->opts.temp_dir);
 	free((char *)g->opts.ca_file);
 	free((char *)g->opts.cache_dir);
@@ -310,6 +333,7 @@ static int copy_options(struct registry *g, const struct source_options *opts)
 	int a, b, c;
 
 	g->opts = o;
+	g->opts.limits = NULL; /* the caller's, for now only */
 	a = copy_string(o.temp_dir, &g->opts.temp_dir);
 	b = copy_string(o.ca_file, &g->opts.ca_file);
 	c = copy_string(o.cache_dir, &g->opts.cache_dir);
@@ -320,6 +344,22 @@ static int copy_options(struct registry *g, const struct source_options *opts)
 	return a < 0 || b < 0 || c < 0 ? -ENOMEM : 0;
 }
 
+/* Before the first byte of a layer is fetched. What is compressed is not larger than what it becomes. */
+static int check_size(const struct registry *g, const struct limits *limits, struct smr_error *err)
+{
+	uint64_t max = limits_or_defaults(limits).bytes;
+	char text[UNITS_TEXT_MAX];
+	uint64_t sum = 0;
+
+	/* At most SOURCE_LAYERS_MAX of what manifest.h lets pass: no overflow. */
+	for (size_t i = 0; i < g->source.n_layers; i++)
+		sum += g->source.layers[i].size;
+	if (sum <= max)
+		return 0;
+	return error_set(err, -EFBIG, "%s has %s of layers, more than is allowed", g->text,
+		units_format_size(sum, text));
+}
+
 static int prepare_blobs(struct registry *g)
 {
 	struct registry_blobs_options blobs = {.source = &g->source,
@@ -327,12 +367,12 @@ static int prepare_blobs(struct registry *g)
 		.base = g->base,
 		.origin = g->origin,
 		.auth = g->auth};
+	uint64_t max = g->opts.cache_bytes ? g->opts.cache_bytes : LAYER_CACHE_MAX_DEFAULT;
 	struct smr_error why = {0};
 	int r;
 
 	/* Without a cache it takes longer, no more. */
-	if (g->opts.cache_dir &&
-		layer_cache_open(g->opts.cache_dir, LAYER_CACHE_MAX_DEFAULT, &g->cache, &why) < 0)
+	if (g->opts.cache_dir && layer_cache_open(g->opts.cache_dir, max, &g->cache, &why) < 0)
 		log_debug("layers are not kept: %s", why.message);
 	blobs.cache = g->cache;
 	r = registry_blobs_new(&blobs, &g->blobs);
@@ -351,6 +391,7 @@ int registry_open(const char *arg, const struct source_options *opts, struct sou
 		return -ENOMEM;
 	g->source.ops = &ops;
 	g->source.kind = SOURCE_REGISTRY;
+	g->ca_fd = -1;
 	r = copy_options(g, opts);
 	if (r == 0)
 		r = imageref_parse(arg, &g->ref, err);
@@ -363,6 +404,8 @@ int registry_open(const char *arg, const struct source_options *opts, struct sou
 		if (r < 0)
 			error_wrap(err, r, "%s", g->text);
 	}
+	if (r == 0)
+		r = check_size(g, opts ? opts->limits : NULL, err);
 	if (r == 0)
 		r = prepare_blobs(g);
 	if (r < 0) {

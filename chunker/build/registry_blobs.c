@@ -102,7 +102,7 @@ static void set_file(struct registry_blobs *b, struct slot *s, int fd, uint64_t 
 	pthread_cond_broadcast(&b->moved);
 }
 
-static void brought(void *user, size_t n)
+static void brought(void *user, size_t n, uint64_t readable)
 {
 	struct job *j = user;
 	struct registry_blobs *b = j->blobs;
@@ -110,7 +110,8 @@ static void brought(void *user, size_t n)
 	uint64_t total;
 
 	pthread_mutex_lock(&b->lock);
-	j->slot->available += n;
+	if (j->slot->available < readable)
+		j->slot->available = readable;
 	total = b->total;
 	pthread_cond_broadcast(&b->moved);
 	pthread_mutex_unlock(&b->lock);
@@ -150,6 +151,9 @@ static int get(struct registry_blobs *b, struct slot *s, struct transport *t, st
 		.cancel = &b->stop,
 		.digest = s->digest,
 		.size = s->size,
+		.deadline_ns =
+			clock_ns() + (REGISTRY_BLOBS_GRACE_S + s->size / REGISTRY_BLOBS_RATE_MIN) *
+					     CLOCK_NS_PER_S,
 		.progress = brought,
 		.user = &job};
 	bool keep;
@@ -194,6 +198,8 @@ static struct slot *pick(struct registry_blobs *b)
 static void ended(struct registry_blobs *b, struct slot *s, int r, const struct smr_error *err)
 {
 	s->state = r < 0 ? FAILED : DONE;
+	if (r == 0)
+		s->available = s->size;
 	s->r = r;
 	s->err = *err;
 	if (s->n_readers == 0 && s->n_closed >= s->n_layers)

@@ -22,6 +22,11 @@
 #define REGISTRY_BLOBS_AHEAD   32u
 #define REGISTRY_BLOBS_DEFAULT 4u /* connections */
 
+/* What a layer may take: so long, and as long as it takes at so many bytes a second. A server that drips stays above what a
+ * connection must bring. */
+#define REGISTRY_BLOBS_GRACE_S  300u
+#define REGISTRY_BLOBS_RATE_MIN (8u << 10)
+
 struct registry_blobs;
 struct registry_blob;
 

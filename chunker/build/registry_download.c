@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../core/cleanup.h"
+#include "../core/clock.h"
 #include "../core/fd.h"
 #include "registry_http.h"
 
@@ -21,7 +22,9 @@ struct progress {
 	struct chunkid_hasher *hasher;
 	uint64_t offset; /* bytes in the file */
 	uint64_t skip;   /* bytes to come that the file has */
-	bool begun;      /* this answer's status was looked at */
+	uint64_t whole;  /* bytes that came before the first break; no more are readable */
+	bool resumed;
+	bool begun; /* this answer's status was looked at */
 	char etag[ETAG_MAX];
 	int r; /* why the sink gave up */
 	struct smr_error err;
@@ -55,7 +58,7 @@ static int take(struct progress *p, const char *data, size_t n)
 		return error_set_errno(&p->err, r, "cannot write a layer to disk");
 	chunkid_hasher_add(p->hasher, data, n);
 	p->offset += n;
-	p->d->progress(p->d->user, n);
+	p->d->progress(p->d->user, n, p->offset < p->whole ? p->offset : p->whole);
 	return 0;
 }
 
@@ -94,7 +97,7 @@ static int try_once(struct transport *t, struct progress *p, const char *url, bo
 		.auth = d->auth,
 		.origin = d->origin,
 		.insecure = d->insecure,
-		.no_deadline = true,
+		.deadline_ns = d->deadline_ns,
 		.cancel = d->cancel,
 		.sink = sink,
 		.owner = p};
@@ -102,6 +105,9 @@ static int try_once(struct transport *t, struct progress *p, const char *url, bo
 	int r;
 
 	if (p->offset > 0) {
+		p->resumed = true;
+		if (p->whole > p->offset)
+			p->whole = p->offset;
 		snprintf(range, sizeof(range), "Range: bytes=%llu-", (unsigned long long)p->offset);
 		headers[0] = range;
 	}
@@ -145,17 +151,41 @@ static int download(struct transport *t, struct progress *p, const char *url, st
 		failures = p->offset - start >= SOMEWHERE ? 1 : failures + 1;
 		if (!again || failures == FAILURES_MAX)
 			return r;
+		if (clock_ns() > p->d->deadline_ns)
+			return error_set(err, -ETIMEDOUT, "%s: after %llu of %llu bytes: too slow",
+				url, (unsigned long long)p->offset, (unsigned long long)p->d->size);
 		if (registry_http_pause(failures, asked_s, p->d->cancel) < 0)
 			return error_set(err, -ECANCELED, "stopped");
 	}
 	return 0;
 }
 
+/* The file is whole. -EBADMSG: its bytes are not what the digest says. */
+static int check(struct progress *p, const char *url, struct smr_error *err)
+{
+	struct chunkid digest;
+
+	chunkid_hasher_finish(p->hasher, &digest);
+	if (chunkid_equal(&digest, &p->d->digest))
+		return 0;
+	return error_set(err, -EBADMSG, "%s has other bytes than its digest says", url);
+}
+
+static void start_over(struct progress *p)
+{
+	struct chunkid none;
+
+	chunkid_hasher_finish(p->hasher, &none);
+	p->offset = 0;
+	p->r = 0;
+	p->etag[0] = 0;
+	p->resumed = false;
+}
+
 int registry_download(struct transport *t, const struct registry_download *d, struct smr_error *err)
 {
-	struct progress p = {.d = d, .hasher = chunkid_hasher_new()};
+	struct progress p = {.d = d, .hasher = chunkid_hasher_new(), .whole = UINT64_MAX};
 	char hex[CHUNKID_HEX + 1];
-	struct chunkid digest;
 	char *url auto_free = NULL;
 	int r;
 
@@ -163,11 +193,13 @@ int registry_download(struct transport *t, const struct registry_download *d, st
 	if (asprintf(&url, "%s/blobs/sha256:%s", d->base, hex) < 0)
 		url = NULL;
 	r = url && p.hasher ? download(t, &p, url, err) : -ENOMEM;
-	if (r == 0) {
-		chunkid_hasher_finish(p.hasher, &digest);
-		if (!chunkid_equal(&digest, &d->digest))
-			r = error_set(
-				err, -EBADMSG, "%s has other bytes than its digest says", url);
+	if (r == 0)
+		r = check(&p, url, err);
+	if (r == -EBADMSG && p.resumed) {
+		start_over(&p);
+		r = download(t, &p, url, err);
+		if (r == 0)
+			r = check(&p, url, err);
 	}
 	chunkid_hasher_free(p.hasher);
 	return r;

@@ -62,7 +62,8 @@ static int canceled(struct transport_exchange *x)
 static int exchange(
 	struct transport *t, const struct registry_http_request *req, struct transport_exchange *x)
 {
-	uint64_t deadline = clock_ns() + DEADLINE_S * CLOCK_NS_PER_S;
+	uint64_t deadline =
+		req->deadline_ns ? req->deadline_ns : clock_ns() + DEADLINE_S * CLOCK_NS_PER_S;
 	int r = transport_start(t, x);
 
 	if (r < 0) {
@@ -75,7 +76,7 @@ static int exchange(
 			transport_abort(t, x);
 			return canceled(x);
 		}
-		if (!req->no_deadline && clock_ns() > deadline) {
+		if (clock_ns() > deadline) {
 			transport_abort(t, x);
 			x->again = true;
 			x->r = error_set(

@@ -33,7 +33,7 @@ struct registry_http_request {
 	const char *origin;
 	bool insecure;
 	bool no_redirects;
-	bool no_deadline;          /* else 60 s a try; a silent connection ends in any case */
+	uint64_t deadline_ns; /* of clock_ns; 0: 60 s a try. A silent connection ends in any case */
 	const atomic_bool *cancel; /* looked at every 100 ms; may be NULL */
 	int (*sink)(
 		struct transport_exchange *x, const void *data, size_t n); /* as in transport.h */

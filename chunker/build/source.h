@@ -58,8 +58,9 @@ struct source_options {
 		*limits; /* of archives that are compressed as a whole; NULL: defaults */
 	/* Registries: */
 	bool insecure;          /* plain http to hosts that are not loopback */
-	const char *ca_file;    /* PEM bundle in place of the system's; may be NULL */
+	const char *ca_file;    /* PEM, trusted beside the system's; may be NULL */
 	const char *cache_dir;  /* of layers, by digest; NULL: none is kept */
+	uint64_t cache_bytes;   /* it may have; 0: the default of layer_cache.h */
 	unsigned n_connections; /* 0: the client's choice */
 	/* `n` more bytes came from the network, of `total` that are to come (0: not known yet). From any thread; may be
 	 * NULL. */

@@ -10,6 +10,7 @@
 
 #include "../core/cleanup.h"
 #include "../core/fd.h"
+#include "registry.h"
 
 int source_split_path(const char *arg, char **ret_path, char **ret_ref, struct smr_error *err)
 {
@@ -96,10 +97,7 @@ int source_open(const char *arg, const struct source_options *opts, struct sourc
 	case SOURCE_TAR:
 		return tar_source_open(rest, opts, ret, err);
 	case SOURCE_REGISTRY:
-		return error_set(err, -ENOTSUP,
-			"'%s': images come from oci:DIR, docker-archive:FILE, tar:FILE, dir:PATH "
-			"or img:FILE",
-			arg);
+		return registry_open(rest, opts, ret, err);
 	default:
 		return error_set(err, -EINVAL, "'%s' has no layers", arg);
 	}

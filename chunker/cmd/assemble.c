@@ -2,20 +2,27 @@
 #include "assemble.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../build/layer_cache.h"
 #include "../build/source_file.h"
 #include "../core/log.h"
+#include "../core/units.h"
 #include "progress.h"
 
 int assemble_check(const struct cmd *c, const struct assemble_options *o)
 {
 	struct platform p;
 	struct smr_error err = {0};
+	uint64_t bytes;
 	if (o->platform && platform_parse(o->platform, &p, &err) < 0)
 		return args_usage(c, "--platform: %s", err.message);
+	if (o->layer_cache && units_parse_size(o->layer_cache, &bytes) < 0)
+		return args_usage(c, "--layer-cache: '%s' is not a size (such as 4096, 512K, 10G)",
+			o->layer_cache);
 	return ARGS_RUN;
 }
 
@@ -41,13 +48,39 @@ static int open_local(struct assemble *a, const char *kind, struct smr_error *er
 	return 0;
 }
 
+/* Where layers are kept: "" where they are not. `ret_dir` holds PATH_MAX bytes. */
+static int layer_cache(const struct cmd *c, const char *given, char *ret_dir, uint64_t *ret_bytes,
+	struct smr_error *err)
+{
+	uint64_t bytes = LAYER_CACHE_MAX_DEFAULT;
+	int r = given ? units_parse_size(given, &bytes)
+		      : cmd_config_size(c, "layer_cache", bytes, &bytes, err);
+	if (r < 0)
+		return r;
+	ret_dir[0] = 0;
+	*ret_bytes = bytes;
+	/* Who has no home keeps nothing. */
+	if (bytes && config_cache_dir(c->config, ret_dir, PATH_MAX - sizeof("/layers"), NULL) == 0)
+		strcat(ret_dir, "/layers");
+	return 0;
+}
+
+void assemble_print_defaults(const struct cmd *c)
+{
+	char dir[PATH_MAX], size[UNITS_TEXT_MAX];
+	uint64_t bytes;
+	if (layer_cache(c, NULL, dir, &bytes, NULL) == 0 && *dir)
+		printf("  %-10s  %s, up to %s\n", "layers", dir, units_format_size(bytes, size));
+}
+
 int assemble_open(struct assemble *a, const struct cmd *c, const struct assemble_options *o,
 	const char *arg, struct interrupt *intr, struct smr_error *err)
 {
 	struct platform platform;
 	struct limits limits = limits_of(o);
 	struct source_options opts = {
-		.cancel = &intr->hit, .limits = &limits, .insecure = c->insecure};
+		.cancel = &intr->hit, .limits = &limits, .insecure = c->insecure, .ca_file = o->ca};
+	char layers[PATH_MAX];
 	int r = o->platform ? platform_parse(o->platform, &platform, err) : 0;
 	if (r < 0)
 		return r;
@@ -59,6 +92,10 @@ int assemble_open(struct assemble *a, const struct cmd *c, const struct assemble
 		return open_local(a, "dir", err);
 	if (a->kind == SOURCE_IMG)
 		return open_local(a, "img", err);
+	r = layer_cache(c, o->layer_cache, layers, &opts.cache_bytes, err);
+	if (r < 0)
+		return r;
+	opts.cache_dir = *layers ? layers : NULL;
 	r = source_open(arg, &opts, &a->source, err);
 	if (r < 0)
 		return r;

@@ -13,8 +13,17 @@
 /* A member of the verb's values. */
 struct assemble_options {
 	const char *platform;
+	const char *ca;
+	const char *layer_cache;                   /* a size; NULL: as configured */
 	uint64_t max_size, max_ratio, max_entries; /* 0: default */
 };
+
+#define ASSEMBLE_OPTION_CA(values, member)              \
+	ARGS_STRING("ca", 0, values, member.ca, "FILE", \
+		"PEM file of authorities that registries may be signed by, too")
+#define ASSEMBLE_OPTION_LAYER_CACHE(values, member)                       \
+	ARGS_STRING("layer-cache", 0, values, member.layer_cache, "SIZE", \
+		"keep so much of what registries gave, in the cache directory (10G; 0: nothing)")
 
 #define ASSEMBLE_OPTION_PLATFORM(values, member)                                 \
 	ARGS_STRING("platform", 0, values, member.platform, "OS/ARCH[/VARIANT]", \
@@ -44,6 +53,8 @@ struct assemble {
 
 /* ARGS_RUN, or the exit code of a usage error. */
 int assemble_check(const struct cmd *c, const struct assemble_options *o);
+/* The lines of --help. */
+void assemble_print_defaults(const struct cmd *c);
 /* What `arg` is. Reads manifests, no layer. */
 int assemble_open(struct assemble *a, const struct cmd *c, const struct assemble_options *o,
 	const char *arg, struct interrupt *intr, struct smr_error *err);

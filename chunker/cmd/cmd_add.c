@@ -22,6 +22,8 @@ static const struct args_option options[] = {
 	ARGS_STRING(
 		"name", 'n', struct values, name, "NAME", "name of the image (else the source's)"),
 	ASSEMBLE_OPTION_PLATFORM(struct values, from),
+	ASSEMBLE_OPTION_CA(struct values, from),
+	ASSEMBLE_OPTION_LAYER_CACHE(struct values, from),
 	CUTTING_OPTION_CHUNK_SIZE(struct values, cut),
 	CUTTING_OPTION_LEVEL(struct values, cut),
 	CUTTING_OPTION_JOBS(struct values, cut),
@@ -154,13 +156,19 @@ static int run(struct cmd *c, int argc, char **argv)
 	return code;
 }
 
+static void print_defaults(const struct cmd *c)
+{
+	cutting_print_defaults(c);
+	assemble_print_defaults(c);
+}
+
 const struct cmd_verb cmd_add = {
 	.name = "add",
 	.operands = "SOURCE",
 	.summary = "Build an image from a container image and publish it under a name",
 	.options = options,
-	.example = "add oci:python:3.12",
-	.defaults = cutting_print_defaults,
+	.example = "add docker.io/library/python:3.12-slim",
+	.defaults = print_defaults,
 	.run = run,
 	.trouble = 1,
 };

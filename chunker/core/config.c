@@ -28,6 +28,7 @@ static const struct {
 	{"chunk_size", NULL},
 	{"level", NULL},
 	{"jobs", NULL},
+	{"layer_cache", NULL},
 };
 
 #define N_KEYS (sizeof(config_keys) / sizeof(config_keys[0]))

@@ -24,7 +24,7 @@ int config_parse(
 	const char *text, size_t n, const char *origin, struct config **ret, struct smr_error *err);
 void config_free(struct config *c);
 /* The value of a key after environment and file, or NULL. Valid as long as the config.
- * Keys: store, cache, cache_size, timeout, insecure, chunk_size, level, jobs. */
+ * Keys: store, cache, cache_size, timeout, insecure, chunk_size, level, jobs, layer_cache. */
 const char *config_get(const struct config *c, const char *key);
 /* The cache directory: "cache", else /var/cache/smr for root, else $XDG_CACHE_HOME/smr, else ~/.cache/smr.
  * -ENOENT with a message when there is no home. `ret` holds `size` bytes. */

@@ -66,6 +66,11 @@ int transport_new(unsigned connections, const char *ca_file, struct transport **
 	return 0;
 }
 
+const char *transport_ca_file(void)
+{
+	return curl_version_info(CURLVERSION_NOW)->cainfo;
+}
+
 void transport_free(struct transport *t)
 {
 	if (!t)

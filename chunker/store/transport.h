@@ -55,6 +55,8 @@ struct transport_exchange {
 
 /* `connections` to a host at most; `ca_file` (PEM) may be NULL: the system's. -ENOMEM. */
 int transport_new(unsigned connections, const char *ca_file, struct transport **ret);
+/* The file of the system's authorities, PEM, or NULL: they are elsewhere. */
+const char *transport_ca_file(void);
 /* No exchange may be under way. NULL is fine. */
 void transport_free(struct transport *t);
 

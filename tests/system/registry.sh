@@ -4,8 +4,8 @@
 
 regpull=$BUILD_DIR/tests/system/regpull
 # nothing of who runs the tests takes part
-export HOME=$work/home DOCKER_CONFIG=$work/docker
-unset XDG_CONFIG_HOME REGISTRY_AUTH_FILE SMR_AUTH_HOSTS
+export HOME=$work/home DOCKER_CONFIG=$work/docker SMR_CACHE=$work/cache
+unset XDG_CONFIG_HOME REGISTRY_AUTH_FILE SMR_AUTH_HOSTS SSL_CERT_FILE
 export XDG_RUNTIME_DIR=$work/run
 mkdir -p "$HOME" "$DOCKER_CONFIG" "$XDG_RUNTIME_DIR"
 
