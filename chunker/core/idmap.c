@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "idmap.h"
 
-#include <stdlib.h>
-#include <sys/random.h>
-
-#include "clock.h"
-#include "le.h"
-
 #include <errno.h>
+#include <stdlib.h>
+
+#include "idhash.h"
 
 #define IDMAP_FIRST 64u
 #define IDMAP_MOST  (1u << 31)
@@ -24,29 +21,14 @@ struct idmap {
 	struct slot *slots;
 	uint32_t mask; /* number of slots - 1 */
 	size_t count;
-	uint64_t key[5];
+	struct idhash hash;
 };
 
-/* NH of UMAC (Black et al., CRYPTO '99) over the four words of the id: two ids chosen without the
- * key collide with probability 2^-64; then multiplied and cut to 32 bits. Never 0. */
+/* Never 0. */
 static uint32_t idmap_hash(const struct idmap *m, const struct chunkid *id)
 {
-	uint64_t w[4];
-	memcpy(w, id->b, sizeof(w));
-	unsigned __int128 nh = (unsigned __int128)(w[0] + m->key[0]) * (w[1] + m->key[1]);
-	nh += (unsigned __int128)(w[2] + m->key[2]) * (w[3] + m->key[3]);
-	uint64_t folded = (uint64_t)nh ^ (uint64_t)(nh >> 64);
-	uint32_t tag = (uint32_t)((folded * (m->key[4] | 1)) >> 32);
+	uint32_t tag = idhash_of(&m->hash, id);
 	return tag ? tag : 1;
-}
-
-static void idmap_seed(struct idmap *m)
-{
-	if (getrandom(m->key, sizeof(m->key), 0) == sizeof(m->key))
-		return;
-	/* only under a seccomp filter: what little varies between processes */
-	for (size_t i = 0; i < sizeof(m->key) / sizeof(m->key[0]); i++)
-		m->key[i] = (clock_ns() + i) * 0x9e3779b97f4a7c15u ^ (uintptr_t)m;
 }
 
 static int idmap_alloc(struct idmap *m, uint32_t n_slots)
@@ -69,7 +51,7 @@ struct idmap *idmap_new(void)
 	struct idmap *m = calloc(1, sizeof(*m));
 	if (!m)
 		return NULL;
-	idmap_seed(m);
+	idhash_init(&m->hash);
 	if (idmap_alloc(m, IDMAP_FIRST) < 0) {
 		free(m);
 		return NULL;
