@@ -13,7 +13,7 @@
 
 #define NAME    "clean"
 #define MAGIC   "smrindex"
-#define VERSION 1
+#define VERSION 2
 #define BYTES   72
 
 static int hash_file(int fd, uint64_t size, struct chunkid *ret)

@@ -4,7 +4,7 @@
  * no checksums and a torn file crashes its reader, so a file without a mark that fits it is not
  * opened.
  *
- *     mark = u8[8] magic "smrindex", u32 version = 1, u32 zero,
+ *     mark = u8[8] magic "smrindex", u32 version = 2, u32 zero,
  *            u64 size, u64 inode, i64 ctime in ns, u8[32] SHA-256 of all of the data file
  *
  * Little-endian. Inode and ctime tell a file that was copied or touched; the hash what a disk did

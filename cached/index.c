@@ -14,6 +14,7 @@
 #include "../chunker/core/le.h"
 #include "../chunker/core/log.h"
 #include "cleanmark.h"
+#include "mapped.h"
 
 /* A record takes about 120 bytes of a page on average: room for 35 million. Only address space. */
 #if UINTPTR_MAX > UINT32_MAX
@@ -49,12 +50,15 @@ struct queue {
 /*
  * Threads put changes into `queue`; the writer takes the queue whole, leaves its own empty one in
  * place, and writes without the lock. env and dbi belong to the thread of index_open until the
- * writer starts, then to the writer, except for index_load's read-only transaction.
+ * writer starts, then to the writer, except for index_load's read-only transactions: nothing is
+ * queued yet, so the writer waits.
  */
 struct index {
 	int dir_fd;
 	MDB_env *env; /* NULL: nothing can be recorded */
 	MDB_dbi dbi;
+	void *map;        /* LMDB's, once it is known */
+	size_t map_bytes; /* 0: not known */
 	pthread_t writer;
 	bool has_writer;
 
@@ -86,7 +90,8 @@ static void encode(const struct index_record *rec, uint8_t ret[VALUE_BYTES])
 	le_put64(ret + 8, (uint64_t)rec->stamp.ctime_ns);
 	le_put32(ret + 16, rec->stamp.size);
 	le_put32(ret + 20, rec->stamp.bytes);
-	le_put64(ret + 24, rec->used);
+	le_put32(ret + 24, rec->used.last);
+	le_put32(ret + 28, rec->used.prev);
 }
 
 static void decode(const uint8_t *at, struct index_record *ret)
@@ -95,7 +100,8 @@ static void decode(const uint8_t *at, struct index_record *ret)
 	ret->stamp.ctime_ns = (int64_t)le_get64(at + 8);
 	ret->stamp.size = le_get32(at + 16);
 	ret->stamp.bytes = le_get32(at + 20);
-	ret->used = le_get64(at + 24);
+	ret->used.last = le_get32(at + 24);
+	ret->used.prev = le_get32(at + 28);
 }
 
 /* ---- opening ---- */
@@ -166,6 +172,29 @@ static int open_folder(int cache_fd)
 		return -errno;
 	fd = openat(cache_fd, "index", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+/* ---- memory ---- */
+
+/* LMDB reads through a map of the whole file, which a search for random ids soon has touched everywhere: 120 MB at a million
+ * records. Between transactions nobody needs these pages. Call in none, from the thread that env belongs to. */
+static void release_pages(struct index *x)
+{
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	MDB_txn *txn;
+
+	if (!x->map_bytes && mdb_txn_begin(x->env, NULL, MDB_RDONLY, &txn) == 0) {
+		/* LMDB does not tell where its map is, but any record does. */
+		if (mdb_cursor_open(txn, x->dbi, &cursor) == 0) {
+			if (mdb_cursor_get(cursor, &key, &value, MDB_FIRST) == 0)
+				mapped_find(value.mv_data, &x->map, &x->map_bytes);
+			mdb_cursor_close(cursor);
+		}
+		mdb_txn_abort(txn);
+	}
+	if (x->map_bytes)
+		mapped_release(x->map, x->map_bytes);
 }
 
 /* ---- the writer ---- */
@@ -246,6 +275,8 @@ static void *writer_main(void *arg)
 			r = write_changes(x, taken.changes, taken.n);
 		if (r < 0)
 			log_debug("index: recording stops: %s", error_text(NULL, r));
+		if (!failed)
+			release_pages(x);
 		pthread_mutex_lock(&x->lock);
 		if (r < 0)
 			x->failed = true;
@@ -322,72 +353,81 @@ int index_open(int cache_fd, struct index **ret, bool *ret_kept, struct smr_erro
 
 /* ---- use ---- */
 
+/* Records that are copied out in one transaction, so that none is open while the caller looks at them. */
+#define LOAD_BATCH 1024
+
 struct loaded {
 	struct chunkid id;
 	struct index_record rec;
 };
 
-static int compare_used(const void *a, const void *b)
+/* Copies the records after `*after`, from the first when that is NULL. */
+static int read_batch(
+	MDB_cursor *cursor, const struct chunkid *after, struct loaded *list, size_t *ret_n)
 {
-	uint64_t ua = ((const struct loaded *)a)->rec.used;
-	uint64_t ub = ((const struct loaded *)b)->rec.used;
+	MDB_val key = {CHUNKID_BYTES, (void *)after}, value;
+	size_t n = 0;
+	int rc = mdb_cursor_get(cursor, &key, &value, after ? MDB_SET_RANGE : MDB_FIRST);
 
-	return ua < ub ? -1 : ua > ub;
-}
-
-/* Copies all records out, so that no transaction is open while the caller looks at them. */
-static int read_all(MDB_cursor *cursor, struct loaded **list, size_t *n)
-{
-	size_t capacity = 0;
-	MDB_val key, value;
-	int rc;
-
-	for (rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST); rc == 0;
-		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+	if (rc == 0 && after) /* on it, or on the one behind it if it is gone */
+		rc = key.mv_size == CHUNKID_BYTES &&
+				     memcmp(key.mv_data, after->b, CHUNKID_BYTES) == 0
+			     ? mdb_cursor_get(cursor, &key, &value, MDB_NEXT)
+			     : 0;
+	for (; rc == 0 && n < LOAD_BATCH; n++) {
 		if (key.mv_size != CHUNKID_BYTES || value.mv_size != VALUE_BYTES)
 			return -EBADMSG;
-		if (*n == capacity) {
-			struct loaded *more;
-
-			capacity = capacity ? capacity * 2 : 1024;
-			more = reallocarray(*list, capacity, sizeof(*more));
-			if (!more)
-				return -ENOMEM;
-			*list = more;
-		}
-		memcpy((*list)[*n].id.b, key.mv_data, CHUNKID_BYTES);
-		decode(value.mv_data, &(*list)[*n].rec);
-		(*n)++;
+		memcpy(list[n].id.b, key.mv_data, CHUNKID_BYTES);
+		decode(value.mv_data, &list[n].rec);
+		if (n + 1 < LOAD_BATCH)
+			rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}
-	return rc == MDB_NOTFOUND ? 0 : from_mdb(rc);
+	if (rc && rc != MDB_NOTFOUND)
+		return from_mdb(rc);
+	*ret_n = n;
+	return 0;
+}
+
+static int load_batch(
+	struct index *x, const struct chunkid *after, struct loaded *list, size_t *ret_n)
+{
+	MDB_cursor *cursor;
+	MDB_txn *txn;
+	int r = from_mdb(mdb_txn_begin(x->env, NULL, MDB_RDONLY, &txn));
+
+	if (r < 0)
+		return r;
+	r = from_mdb(mdb_cursor_open(txn, x->dbi, &cursor));
+	if (r == 0) {
+		r = read_batch(cursor, after, list, ret_n);
+		mdb_cursor_close(cursor);
+	}
+	mdb_txn_abort(txn);
+	return r;
 }
 
 int index_load(struct index *x,
 	int (*visit)(void *user, const struct chunkid *id, const struct index_record *rec),
 	void *user)
 {
-	auto_free struct loaded *list = NULL;
-	MDB_cursor *cursor;
-	MDB_txn *txn;
+	auto_free struct loaded *list = malloc(LOAD_BATCH * sizeof(*list));
+	struct chunkid after;
 	size_t n = 0;
 	int r;
 
+	if (!list)
+		return -ENOMEM;
 	if (!x->env)
 		return 0;
-	r = from_mdb(mdb_txn_begin(x->env, NULL, MDB_RDONLY, &txn));
-	if (r < 0)
-		return r;
-	r = from_mdb(mdb_cursor_open(txn, x->dbi, &cursor));
-	if (r == 0) {
-		r = read_all(cursor, &list, &n);
-		mdb_cursor_close(cursor);
+	r = load_batch(x, NULL, list, &n);
+	while (r == 0 && n) {
+		for (size_t i = 0; r == 0 && i < n; i++)
+			r = visit(user, &list[i].id, &list[i].rec);
+		after = list[n - 1].id;
+		if (r == 0)
+			r = load_batch(x, &after, list, &n);
 	}
-	mdb_txn_abort(txn);
-	if (r < 0 || n == 0)
-		return r;
-	qsort(list, n, sizeof(*list), compare_used);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = visit(user, &list[i].id, &list[i].rec);
+	release_pages(x);
 	return r;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The ledger on disk (LMDB): id -> stamp and time of last use of every pool file. It is a record for trust and
+ * The ledger on disk (LMDB): id -> stamp and times of use of every pool file. It is a record for trust and
  * eviction, never the truth about what exists: it can always be dropped and rebuilt from the pool.
  *
- *     CACHE/index/data.mdb   key: 32 bytes id; value: u64 ino, i64 ctime_ns, u32 size, u32 bytes, u64 used (little-endian)
+ *     CACHE/index/data.mdb   key: 32 bytes id; value: u64 ino, i64 ctime_ns, u32 size, u32 bytes,
+ *                                                        u32 last, u32 prev use (lruk.h), seconds since the epoch (little-endian)
  *     CACHE/index/clean      present only between a clean close and the next open: the state of data.mdb (cleanmark.h)
  *
  * LMDB has no checksums and a torn file crashes its reader, so the file is only opened when `clean` is there and describes
- * it (size, inode, ctime, hash); otherwise both are removed and an empty index starts. `clean` is removed, and that
+ * it (version of the records, size, inode, ctime, hash); otherwise both are removed and an empty index starts. `clean` is removed, and that
  * fsynced, before LMDB opens the file.
  *
  * Writes are queued to one writer thread and batched; a failing write (map full, disk full) stops the recording
@@ -16,19 +17,20 @@
 #ifndef CACHED_INDEX_H
 #define CACHED_INDEX_H
 
+#include "lruk.h"
 #include "pool.h"
 
 struct index;
 
 struct index_record {
 	struct pool_stamp stamp;
-	uint64_t used; /* seconds since the epoch */
+	struct lruk_times used;
 };
 
 /* *ret_kept: false when it starts empty because there was none or it could not be trusted. A disk that is full, read-only or
  * broken is not an error: the index then records nothing. */
 int index_open(int cache_fd, struct index **ret, bool *ret_kept, struct smr_error *err);
-/* Visits every record, least recently used first; visit may do I/O. Stops when visit returns non-zero and returns that. Call
+/* Visits every record, in no particular order; visit may do I/O. Stops when visit returns non-zero and returns that. Call
  * before the first put. -EBADMSG when a record is malformed, -ENOMEM: then close it, not clean, and open again. */
 int index_load(struct index *x,
 	int (*visit)(void *user, const struct chunkid *id, const struct index_record *rec),

@@ -1,54 +1,51 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ledger.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
-#include <errno.h>
+#include "condemned.h"
 
-#include "../chunker/core/idmap.h"
+/* The start of a container, or a check of its file system, is one use. */
+#define CORRELATED_S 60
+/* What is run once a day comes back as something used twice. */
+#define HISTORY_AGE_S (2 * 24 * 3600)
+#define HISTORY_MAX   65536
+/* A drop takes a round trip over a socket; a client that takes this long does not listen. */
+#define GRACE_S 2
+/* A time of use on disk is that exact, in seconds. */
+#define RECORD_GRAIN_S 60
 
-/* A node's time of use is the one on disk; it is refreshed when it is older than this. */
-#define TOUCH_GRAIN_S 60
+/* What is kept of a stamp; its `bytes` are in the lruk. The array of a million of these is why it is packed. */
+struct kept {
+	uint64_t ino;
+	int64_t ctime_ns;
+	uint32_t size : 31;
+	uint32_t verified : 1;
+} __attribute__((packed, aligned(4)));
 
-#define FIRST_CAPACITY 256
-
-/* 72 bytes a chunk: links are positions in the array, so that it can move as it grows. */
-struct node {
-	struct chunkid id;
-	struct pool_stamp stamp;
-	uint64_t used : 63; /* seconds, as last handed out for the record on disk */
-	uint64_t verified : 1;
-	uint32_t prev, next; /* towards more, and towards less recently used */
-};
-
-/*
- * nodes[0] is the head of a ring: its next is the most, its prev the least recently used one. Free
- * nodes are chained by next from `free`, 0 at the end.
- *
- *     in the map  <=>  in the ring;    bytes = sum of stamp.bytes over the ring
- */
 struct ledger {
-	struct idmap *map; /* id -> position in nodes */
-	struct node *nodes;
-	uint32_t capacity, n_used; /* n_used: nodes ever handed out, the head included */
-	uint32_t free;
-	uint64_t bytes;
+	struct lruk *lruk;
+	struct condemned *condemned;
+	struct kept *kept; /* by slot */
+	uint32_t capacity;
 };
 
 struct ledger *ledger_new(void)
 {
+	static const struct lruk_options opts = {.correlated = CORRELATED_S,
+		.history_max = HISTORY_MAX,
+		.history_age = HISTORY_AGE_S};
 	struct ledger *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
-	l->map = idmap_new();
-	l->nodes = calloc(FIRST_CAPACITY, sizeof(*l->nodes));
-	if (!l->map || !l->nodes) {
+	l->lruk = lruk_new(&opts);
+	l->condemned = condemned_new(GRACE_S);
+	if (!l->lruk || !l->condemned) {
 		ledger_free(l);
 		return NULL;
 	}
-	l->capacity = FIRST_CAPACITY;
-	l->n_used = 1;
 	return l;
 }
 
@@ -56,167 +53,170 @@ void ledger_free(struct ledger *l)
 {
 	if (!l)
 		return;
-	idmap_free(l->map);
-	free(l->nodes);
+	lruk_free(l->lruk);
+	condemned_free(l->condemned);
+	free(l->kept);
 	free(l);
 }
 
-static void unlink_node(struct ledger *l, uint32_t i)
+/* A chunk that was just given its slot. On -ENOMEM it is gone again. */
+static int keep(struct ledger *l, uint32_t slot, const struct pool_stamp *stamp, bool verified)
 {
-	struct node *n = &l->nodes[i];
+	if (slot >= l->capacity) {
+		uint32_t capacity = slot < 128               ? 256
+				    : slot <= UINT32_MAX / 2 ? slot * 2
+							     : UINT32_MAX;
+		struct kept *kept = reallocarray(l->kept, capacity, sizeof(*kept));
 
-	l->nodes[n->prev].next = n->next;
-	l->nodes[n->next].prev = n->prev;
-}
-
-static void link_first(struct ledger *l, uint32_t i)
-{
-	struct node *head = &l->nodes[0];
-
-	l->nodes[i].prev = 0;
-	l->nodes[i].next = head->next;
-	l->nodes[head->next].prev = i;
-	head->next = i;
-}
-
-static void make_first(struct ledger *l, uint32_t i)
-{
-	if (l->nodes[0].next == i)
-		return;
-	unlink_node(l, i);
-	link_first(l, i);
-}
-
-/* A node that is in neither list; 0: no memory. */
-static uint32_t take_node(struct ledger *l)
-{
-	if (l->free) {
-		uint32_t i = l->free;
-		l->free = l->nodes[i].next;
-		return i;
-	}
-	if (l->n_used == l->capacity) {
-		uint32_t capacity = l->capacity < UINT32_MAX / 2 ? l->capacity * 2 : UINT32_MAX;
-		struct node *nodes;
-
-		if (capacity == l->capacity)
-			return 0;
-		nodes = reallocarray(l->nodes, capacity, sizeof(*nodes));
-		if (!nodes)
-			return 0;
-		l->nodes = nodes;
+		if (!kept || slot == UINT32_MAX) {
+			if (kept)
+				l->kept = kept;
+			lruk_remove(l->lruk, slot);
+			return -ENOMEM;
+		}
+		l->kept = kept;
 		l->capacity = capacity;
 	}
-	return l->n_used++;
+	l->kept[slot] = (struct kept){.ino = stamp->ino,
+		.ctime_ns = stamp->ctime_ns,
+		.size = stamp->size & INT32_MAX,
+		.verified = verified};
+	return 0;
 }
 
-static void give_node(struct ledger *l, uint32_t i)
+static struct index_record record_of(const struct ledger *l, uint32_t slot)
 {
-	l->nodes[i].next = l->free;
-	l->free = i;
-}
+	const struct kept *k = &l->kept[slot];
+	uint64_t bytes = lruk_bytes(l->lruk, slot);
 
-static bool find(const struct ledger *l, const struct chunkid *id, uint32_t *ret)
-{
-	uint64_t i;
-
-	if (!idmap_get(l->map, id, &i))
-		return false;
-	*ret = (uint32_t)i;
-	return true;
+	return (struct index_record){
+		.stamp = {.ino = k->ino,
+			.ctime_ns = k->ctime_ns,
+			.size = k->size,
+			.bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX},
+		.used = lruk_times(l->lruk, slot)};
 }
 
 int ledger_add(struct ledger *l, const struct chunkid *id, const struct pool_stamp *stamp,
-	bool verified, uint64_t now_s)
+	bool verified, uint32_t now_s, struct index_record *ret_record)
 {
-	struct node *n;
-	uint32_t i;
+	uint32_t slot;
+	int r = lruk_add(l->lruk, id, stamp->bytes, now_s, &slot);
 
-	if (find(l, id, &i)) {
-		l->bytes -= l->nodes[i].stamp.bytes;
-		make_first(l, i);
-	} else {
-		i = take_node(l);
-		if (!i)
-			return -ENOMEM;
-		if (idmap_put(l->map, id, i) < 0) {
-			give_node(l, i);
-			return -ENOMEM;
-		}
-		link_first(l, i);
-	}
-	n = &l->nodes[i];
-	n->id = *id;
-	n->stamp = *stamp;
-	n->used = now_s & (UINT64_MAX >> 1);
-	n->verified = verified;
-	l->bytes += stamp->bytes;
-	return 0;
+	if (r == 0)
+		r = keep(l, slot, stamp, verified);
+	if (r == 0)
+		*ret_record = record_of(l, slot);
+	return r;
+}
+
+int ledger_load(struct ledger *l, const struct chunkid *id, const struct index_record *rec,
+	bool verified, uint32_t now_s)
+{
+	uint32_t slot;
+	int r = lruk_load(l->lruk, id, rec->stamp.bytes, rec->used, now_s, &slot);
+
+	return r < 0 ? r : keep(l, slot, &rec->stamp, verified);
 }
 
 bool ledger_check(const struct ledger *l, const struct chunkid *id, const struct pool_stamp *stamp,
 	bool *ret_verified)
 {
-	uint32_t i;
+	struct index_record rec;
+	uint32_t slot;
 
-	if (!find(l, id, &i))
+	if (!lruk_find(l->lruk, id, &slot))
 		return false;
-	*ret_verified = l->nodes[i].verified && pool_stamp_equal(&l->nodes[i].stamp, stamp);
+	rec = record_of(l, slot);
+	*ret_verified = l->kept[slot].verified && pool_stamp_equal(&rec.stamp, stamp);
 	return true;
 }
 
 bool ledger_has(const struct ledger *l, const struct chunkid *id)
 {
-	return idmap_get(l->map, id, NULL);
+	uint32_t slot;
+
+	return lruk_find(l->lruk, id, &slot);
 }
 
 bool ledger_touch(
-	struct ledger *l, const struct chunkid *id, uint64_t now_s, struct index_record *ret_record)
+	struct ledger *l, const struct chunkid *id, uint32_t now_s, struct index_record *ret_record)
 {
-	struct node *n;
-	uint32_t i;
+	uint32_t slot, before;
 
-	if (!find(l, id, &i))
+	if (!lruk_find(l->lruk, id, &slot))
 		return false;
-	make_first(l, i);
-	n = &l->nodes[i];
-	/* A clock that was set back counts as old, or the record would stay in the future. */
-	if (!n->verified || (n->used <= now_s && now_s - n->used <= TOUCH_GRAIN_S))
+	before = lruk_times(l->lruk, slot).last;
+	lruk_touch(l->lruk, slot, now_s);
+	if (!l->kept[slot].verified ||
+		before / RECORD_GRAIN_S == lruk_times(l->lruk, slot).last / RECORD_GRAIN_S)
 		return false;
-	n->used = now_s & (UINT64_MAX >> 1);
-	*ret_record = (struct index_record){.stamp = n->stamp, .used = n->used};
+	*ret_record = record_of(l, slot);
 	return true;
 }
 
 bool ledger_remove(struct ledger *l, const struct chunkid *id)
 {
-	uint64_t i;
+	uint32_t slot;
 
-	if (!idmap_del(l->map, id, &i))
+	if (!lruk_find(l->lruk, id, &slot))
 		return false;
-	l->bytes -= l->nodes[i].stamp.bytes;
-	unlink_node(l, (uint32_t)i);
-	give_node(l, (uint32_t)i);
+	lruk_remove(l->lruk, slot);
 	return true;
 }
 
-bool ledger_victim(const struct ledger *l, struct chunkid *ret_id, uint64_t *ret_bytes)
+bool ledger_condemn(struct ledger *l, const struct chunkid *id, uint32_t now_s)
 {
-	const struct node *n = &l->nodes[l->nodes[0].prev];
+	uint32_t slot;
 
-	if (n == l->nodes)
+	if (!lruk_find(l->lruk, id, &slot))
 		return false;
-	*ret_id = n->id;
-	*ret_bytes = n->stamp.bytes;
+	/* Without memory for it the bytes are not counted, which is better than to keep them. */
+	(void)condemned_add(l->condemned, id, lruk_bytes(l->lruk, slot), now_s);
+	lruk_remove(l->lruk, slot);
 	return true;
 }
 
-uint64_t ledger_bytes(const struct ledger *l)
+void ledger_release(struct ledger *l, const struct chunkid *id)
 {
-	return l->bytes;
+	condemned_release(l->condemned, id);
 }
 
-uint64_t ledger_count(const struct ledger *l)
+bool ledger_victim(struct ledger *l, uint64_t target, uint32_t now_s, struct chunkid *ret_id,
+	struct index_record *ret_record, bool *ret_verified)
 {
-	return idmap_count(l->map);
+	struct lruk_usage usage;
+	uint32_t slot;
+
+	lruk_usage(l->lruk, &usage);
+	if (usage.bytes + condemned_overdue(l->condemned, now_s) <= target ||
+		!lruk_victim(l->lruk, now_s, &slot))
+		return false;
+	*ret_id = *lruk_id(l->lruk, slot);
+	*ret_record = record_of(l, slot);
+	*ret_verified = l->kept[slot].verified;
+	return true;
+}
+
+int ledger_pin(struct ledger *l, const struct chunkid *id)
+{
+	return lruk_pin(l->lruk, id);
+}
+
+int ledger_unpin(struct ledger *l, const struct chunkid *id, uint32_t now_s)
+{
+	return lruk_unpin(l->lruk, id, now_s);
+}
+
+void ledger_usage(struct ledger *l, uint32_t now_s, struct ledger_usage *ret)
+{
+	struct lruk_usage usage;
+
+	lruk_usage(l->lruk, &usage);
+	*ret = (struct ledger_usage){.chunks = usage.chunks,
+		.bytes = usage.bytes,
+		.pinned_bytes = usage.pinned_bytes,
+		.condemned = condemned_bytes(l->condemned),
+		.due = condemned_overdue(l->condemned, now_s),
+		.history = usage.history};
 }

@@ -1,49 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "local.h"
+#include "local_impl.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../chunker/core/cleanup.h"
+#include "../chunker/core/clock.h"
 #include "../chunker/core/codec.h"
 #include "../chunker/core/fd.h"
 #include "../chunker/core/log.h"
 #include "../chunker/core/units.h"
-#include "index.h"
-#include "ledger.h"
-#include "pool.h"
 
 struct scratch {
 	struct scratch *next;
 };
-
-struct local {
-	struct local_options opts;
-	char *dir;
-	struct pool *pool;
-	struct index *index;
-
-	/* Never held across I/O; taken alone. Guards what is below. */
-	pthread_mutex_t lock;
-	struct ledger *ledger;
-	struct scratch *scratch;
-	bool complete; /* everything that was in the pool is in the ledger */
-	bool lost;     /* a file may have come to the pool that is not */
-
-	atomic_bool stop;
-	bool scanning;
-	pthread_t scanner;
-	atomic_uint_fast64_t hits, corrupt, evicted;
-};
-
-static uint64_t now_s(void)
-{
-	return (uint64_t)time(NULL);
-}
 
 /* ---- scratch ---- */
 
@@ -71,12 +42,9 @@ void local_scratch_give(struct local *l, void *memory)
 	l->scratch = s;
 }
 
-/* ---- removal ---- */
+/* ---- chunks ---- */
 
-/* A chunk that is removed may be put again meanwhile. The file goes last, so whatever the order, what can
- * remain is a record without a file, which the next look for it strikes; a file without a record would
- * take its space for ever. */
-
+/* There is no such file. */
 static void strike(struct local *l, const struct chunkid *id)
 {
 	bool known;
@@ -89,59 +57,22 @@ static void strike(struct local *l, const struct chunkid *id)
 		index_del(l->index, id);
 }
 
-/* The record was struck. */
-static void remove_file(struct local *l, const struct chunkid *id)
-{
-	if (pool_remove(l->pool, id) < 0) {
-		locked(&l->lock);
-		l->lost = true;
-	}
-	l->opts.evicted(l->opts.user, id);
-}
-
-static void forget(struct local *l, const struct chunkid *id)
-{
-	strike(l, id);
-	remove_file(l, id);
-}
-
-static void evict(struct local *l)
-{
-	for (;;) {
-		struct chunkid victim;
-		uint64_t bytes;
-
-		{
-			locked(&l->lock);
-			if (ledger_bytes(l->ledger) <= l->opts.size ||
-				!ledger_victim(l->ledger, &victim, &bytes))
-				return;
-			ledger_remove(l->ledger, &victim);
-		}
-		index_del(l->index, &victim);
-		remove_file(l, &victim);
-		atomic_fetch_add(&l->evicted, 1);
-	}
-}
-
 static void record(struct local *l, const struct chunkid *id, const struct pool_stamp *stamp)
 {
-	struct index_record rec = {.stamp = *stamp, .used = now_s()};
+	struct index_record rec;
 	int r;
 
 	{
 		locked(&l->lock);
-		r = ledger_add(l->ledger, id, stamp, true, rec.used);
+		r = ledger_add(l->ledger, id, stamp, true, local_room_now(l), &rec);
 		/* A file that nobody accounts for: the next start must look for it. */
 		if (r < 0)
 			l->lost = true;
 	}
 	if (r == 0)
 		index_put(l->index, id, &rec);
-	evict(l);
+	local_room_tidy(l, stamp->bytes);
 }
-
-/* ---- chunks ---- */
 
 static int verify(struct local *l, int fd, const struct chunkid *id, uint32_t chunk_size)
 {
@@ -171,7 +102,7 @@ int local_get(struct local *l, const struct chunkid *id, uint32_t chunk_size, in
 	{
 		locked(&l->lock);
 		if (ledger_check(l->ledger, id, &stamp, &verified) && verified)
-			write = ledger_touch(l->ledger, id, now_s(), &rec);
+			write = ledger_touch(l->ledger, id, local_room_now(l), &rec);
 	}
 	if (write)
 		index_put(l->index, id, &rec);
@@ -196,8 +127,13 @@ int local_get(struct local *l, const struct chunkid *id, uint32_t chunk_size, in
 int local_put(struct local *l, const struct chunkid *id, const void *bytes, uint32_t n, int *ret_fd)
 {
 	struct pool_stamp stamp;
-	int r = pool_put(l->pool, id, bytes, n, ret_fd, &stamp);
+	int r = local_room_make(l, n);
 
+	if (r < 0)
+		return r;
+	r = pool_put(l->pool, id, bytes, n, ret_fd, &stamp);
+	if ((r == -ENOSPC || r == -EDQUOT) && local_room_disk_full(l, n))
+		r = pool_put(l->pool, id, bytes, n, ret_fd, &stamp);
 	if (r == 0)
 		record(l, id, &stamp);
 	return r;
@@ -205,7 +141,7 @@ int local_put(struct local *l, const struct chunkid *id, const void *bytes, uint
 
 void local_touch(struct local *l, const struct chunkid *ids, unsigned n)
 {
-	uint64_t now = now_s();
+	uint32_t now = local_room_now(l);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct index_record rec;
@@ -222,17 +158,19 @@ void local_touch(struct local *l, const struct chunkid *ids, unsigned n)
 void local_bad(struct local *l, const struct chunkid *id)
 {
 	atomic_fetch_add(&l->corrupt, 1);
-	forget(l, id);
+	local_room_forget(l, id);
 }
 
 void local_counters(struct local *l, struct cache_counters *ret)
 {
+	struct local_usage usage;
+
 	ret->pool_hits = atomic_load(&l->hits);
 	ret->pool_corrupt = atomic_load(&l->corrupt);
 	ret->evicted = atomic_load(&l->evicted);
-	locked(&l->lock);
-	ret->live_chunks = ledger_count(l->ledger);
-	ret->live_bytes = ledger_bytes(l->ledger);
+	local_usage(l, &usage);
+	ret->live_chunks = usage.live_chunks;
+	ret->live_bytes = usage.live_bytes;
 }
 
 /* ---- start: the ledger as it was at the last clean stop ---- */
@@ -241,7 +179,7 @@ static int loaded(void *user, const struct chunkid *id, const struct index_recor
 {
 	struct local *l = user;
 
-	return ledger_add(l->ledger, id, &rec->stamp, true, rec->used);
+	return ledger_load(l->ledger, id, rec, true, local_room_now(l));
 }
 
 /* ---- start after anything else: what the pool holds, right or not ---- */
@@ -251,11 +189,14 @@ struct scan {
 	uint64_t found;
 };
 
+/* What is known of its use is when it came. */
 static int scanned(void *user, const struct chunkid *id, const struct pool_stamp *stamp)
 {
 	struct scan *scan = user;
 	struct local *l = scan->local;
-	struct index_record rec = {.stamp = *stamp, .used = now_s()};
+	int64_t came = stamp->ctime_ns / (int64_t)CLOCK_NS_PER_S;
+	struct index_record rec = {
+		.stamp = *stamp, .used.last = came > 0 && came < UINT32_MAX ? (uint32_t)came : 1};
 	bool known;
 	int r = 0;
 
@@ -263,7 +204,7 @@ static int scanned(void *user, const struct chunkid *id, const struct pool_stamp
 		locked(&l->lock);
 		known = ledger_has(l->ledger, id);
 		if (!known)
-			r = ledger_add(l->ledger, id, stamp, false, rec.used);
+			r = ledger_load(l->ledger, id, &rec, false, local_room_now(l));
 	}
 	if (!known && r == 0) {
 		scan->found++;
@@ -271,7 +212,7 @@ static int scanned(void *user, const struct chunkid *id, const struct pool_stamp
 		rec.stamp.ino = 0;
 		index_put(l->index, id, &rec);
 	}
-	evict(l);
+	local_room_tidy(l, 0);
 	return atomic_load(&l->stop) ? -ECANCELED : r;
 }
 
@@ -285,6 +226,7 @@ static void *scan_main(void *arg)
 	{
 		locked(&l->lock);
 		l->complete = r == 0;
+		l->rebuilding = false;
 	}
 	if (scan.found)
 		log_info("%s was not closed cleanly: each of its %s chunks is checked on first use",
@@ -315,11 +257,14 @@ static int start(struct local *l, int cache_fd, struct smr_error *err)
 	if ((r = pool_open(cache_fd, &l->pool, err)) < 0 ||
 		(r = open_index(l, cache_fd, &kept, err)) < 0)
 		return r;
+	if ((r = local_room_start(l)) < 0)
+		return r;
 	if (kept) {
 		l->complete = true;
-		evict(l);
+		local_room_tidy(l, 0);
 		return 0;
 	}
+	l->rebuilding = true;
 	r = -pthread_create(&l->scanner, NULL, scan_main, l);
 	l->scanning = r == 0;
 	if (r == 0)
@@ -337,6 +282,7 @@ int local_open(
 		return -ENOMEM;
 	l->opts = *opts;
 	pthread_mutex_init(&l->lock, NULL);
+	local_room_init(l);
 	l->ledger = ledger_new();
 	l->dir = strdup(opts->dir);
 	if (l->ledger && l->dir)
@@ -359,6 +305,7 @@ void local_close(struct local *l)
 		atomic_store(&l->stop, true);
 		pthread_join(l->scanner, NULL);
 	}
+	reclaim_free(l->reclaim);
 	/* The mark says that pool and index agree on disk, so the pool must be there first. */
 	bool clean = l->complete && !l->lost && pool_sync(l->pool) == 0;
 	index_close(l->index, clean);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 
 #include "../chunker/core/cleanup.h"
@@ -349,6 +350,16 @@ int pool_scan(const struct pool *p,
 		if (r)
 			return r;
 	}
+	return 0;
+}
+
+int pool_disk_free(const struct pool *p, uint64_t *ret)
+{
+	struct statvfs st;
+
+	if (fstatvfs(p->fd, &st) < 0)
+		return -errno;
+	*ret = (uint64_t)st.f_bavail * st.f_frsize;
 	return 0;
 }
 

@@ -55,6 +55,8 @@ int pool_remove(const struct pool *p, const struct chunkid *id);
 int pool_scan(const struct pool *p,
 	int (*visit)(void *user, const struct chunkid *id, const struct pool_stamp *stamp),
 	void *user);
+/* Bytes that this user may still write to the disk that the pool is on. 0 or a negative errno. */
+int pool_disk_free(const struct pool *p, uint64_t *ret);
 /* syncfs: everything put so far is on disk. */
 int pool_sync(const struct pool *p);
 

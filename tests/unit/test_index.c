@@ -58,7 +58,7 @@ static struct index_record record_of(uint32_t n)
 			.ctime_ns = -5 - (int64_t)n,
 			.size = 524288,
 			.bytes = n},
-		.used = 1700000000ull + n,
+		.used = {.last = 1700000000u + n, .prev = n % 3 ? 1600000000u + n : 0},
 	};
 }
 
@@ -130,42 +130,55 @@ static void test_starts_empty(void **state)
 }
 
 struct expect {
-	uint32_t next, step;
+	uint32_t first, step, n; /* numbers of the records, n of them */
+	uint8_t seen[5000];
 };
 
 static int expect_visit(void *user, const struct chunkid *id, const struct index_record *rec)
 {
 	struct expect *e = user;
-	struct chunkid want_id = id_of(e->next);
-	struct index_record want = record_of(e->next);
+	uint32_t n = rec->stamp.bytes;
+	struct chunkid want_id = id_of(n);
+	struct index_record want = record_of(n);
 
 	assert_memory_equal(id, &want_id, sizeof(*id));
 	assert_true(pool_stamp_equal(&rec->stamp, &want.stamp));
-	assert_int_equal(rec->stamp.bytes, want.stamp.bytes);
-	assert_int_equal(rec->used, want.used);
-	e->next += e->step;
+	assert_int_equal(rec->used.last, want.used.last);
+	assert_int_equal(rec->used.prev, want.used.prev);
+	assert_true(n >= e->first && (n - e->first) % e->step == 0 && n < sizeof(e->seen));
+	assert_int_equal(e->seen[n]++, 0);
+	e->n++;
 	return 0;
 }
 
-static void test_records_come_back_in_order_of_use(void **state)
+static void test_every_record_comes_back_once(void **state)
 {
+	const uint32_t sizes[] = {1, 1023, 1024, 1025, 2048, 5000};
 	struct fixture *f = *state;
-	struct expect e = {.step = 1};
-	struct index *x;
-	bool kept;
+	uint32_t before = 0;
 
-	make_clean(f);
-	x = open_index(f, &kept);
-	assert_true(kept);
-	assert_int_equal(index_load(x, expect_visit, &e), 0);
-	assert_int_equal(e.next, 1000);
-	index_close(x, true);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct expect e = {.step = 1};
+		bool kept;
+		struct index *x = open_index(f, &kept);
+
+		assert_int_equal(kept, i > 0);
+		assert_int_equal(count(x), before);
+		put_range(x, before, sizes[i]);
+		index_close(x, true);
+		x = open_index(f, &kept);
+		assert_true(kept);
+		assert_int_equal(index_load(x, expect_visit, &e), 0);
+		assert_int_equal(e.n, sizes[i]);
+		index_close(x, true);
+		before = sizes[i];
+	}
 }
 
 static void test_later_changes_win(void **state)
 {
 	struct fixture *f = *state;
-	struct expect e = {.next = 1, .step = 2};
+	struct expect e = {.first = 1, .step = 2};
 	bool kept;
 	struct index *x = open_index(f, &kept);
 
@@ -190,7 +203,7 @@ static void test_later_changes_win(void **state)
 	x = open_index(f, &kept);
 	assert_true(kept);
 	assert_int_equal(index_load(x, expect_visit, &e), 0);
-	assert_int_equal(e.next, 1001);
+	assert_int_equal(e.n, 500);
 	index_close(x, true);
 }
 
@@ -339,6 +352,18 @@ static void damage_mark(const struct fixture *f)
 	close(fd);
 }
 
+/* As a version before this one left it, whose records mean something else. */
+static void age_mark(const struct fixture *f)
+{
+	int fd = openat(f->dir.fd, "index/clean", O_RDWR);
+	unsigned char version;
+
+	assert_int_equal(pread(fd, &version, 1, 8), 1);
+	version--;
+	assert_int_equal(pwrite(fd, &version, 1, 8), 1);
+	close(fd);
+}
+
 static void extend_mark(const struct fixture *f)
 {
 	int fd = openat(f->dir.fd, "index/clean", O_WRONLY | O_APPEND);
@@ -358,8 +383,8 @@ static void test_a_file_that_was_touched_is_not_opened(void **state)
 {
 	struct fixture *f = *state;
 	void (*const what[])(const struct fixture *) = {touch_data, truncate_data, empty_data,
-		remove_data, extend_data, flip_data, swap_data, copy_data, damage_mark, extend_mark,
-		empty_mark};
+		remove_data, extend_data, flip_data, swap_data, copy_data, damage_mark, age_mark,
+		extend_mark, empty_mark};
 
 	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
 		make_clean(f);
@@ -431,6 +456,42 @@ static void test_threads_may_put_and_flush(void **state)
 		pthread_join(threads[i], NULL);
 	index_close(x, true);
 	assert_opens_with(f, true, 5000);
+}
+
+/* Kilobytes of files that are mapped in. */
+static long resident_file_kb(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[128];
+	long kb = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "RssFile: %ld", &kb);
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+static void test_what_was_read_or_written_does_not_stay_in_memory(void **state)
+{
+	struct fixture *f = *state;
+	bool kept;
+	struct index *x = open_index(f, &kept);
+	struct stat st;
+	long before;
+
+	put_range(x, 0, 50000);
+	index_close(x, true);
+	assert_int_equal(stat(f->data, &st), 0);
+	assert_true(st.st_size > 4 << 20);
+	x = open_index(f, &kept);
+	before = resident_file_kb();
+	assert_int_equal(count(x), 50000);
+	assert_true(resident_file_kb() < before + 1024);
+	put_range(x, 0, 50000);
+	index_flush(x);
+	assert_true(resident_file_kb() < before + 1024);
+	index_close(x, true);
 }
 
 static void test_load_of_200000_records(void **state)
@@ -541,7 +602,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_starts_empty),
-		CASE(test_records_come_back_in_order_of_use),
+		CASE(test_every_record_comes_back_once),
 		CASE(test_later_changes_win),
 		CASE(test_load_stops_when_told),
 		CASE(test_kept_again_and_again),
@@ -551,6 +612,7 @@ int main(void)
 		CASE(test_a_rotten_file_is_not_opened),
 		CASE(test_descriptors_are_not_inherited),
 		CASE(test_threads_may_put_and_flush),
+		CASE(test_what_was_read_or_written_does_not_stay_in_memory),
 		CASE(test_load_of_200000_records),
 		CASE(test_a_disk_that_fills_stops_the_recording),
 		CASE(test_a_full_disk_opens_and_records_nothing),
