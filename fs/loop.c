@@ -2,6 +2,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include "../chunker/core/cleanup.h"
 #include "../chunker/core/clock.h"
 #include "../chunker/core/workers.h"
+#include "crew.h"
+#include "follow.h"
 
 #define KICK_MS 10
 
@@ -22,11 +25,13 @@ struct thread {
 	/* REQUEST_SLOT_BYTES of room, then what a request has beyond its slot: only in this rare
 	 * case are its parts put together here. */
 	unsigned char *large;
+	struct follow follow;
 };
 
 struct loop {
 	struct fuse_session *se;
 	struct requests *requests;
+	struct crew crew;
 	atomic_bool stop;
 
 	pthread_mutex_t lock;
@@ -57,6 +62,7 @@ int loop_new(struct fuse_session *se, struct requests *requests, struct loop **r
 		return error_set_errno(err, -ENOMEM, "cannot set up the request loop");
 	l->se = se;
 	l->requests = requests;
+	crew_init(&l->crew);
 	l->n_threads = n;
 	pthread_condattr_t monotonic;
 	pthread_condattr_init(&monotonic);
@@ -88,6 +94,7 @@ void loop_free(struct loop *l)
 	for (unsigned i = 0; i < l->n_threads; i++)
 		if (l->threads[i].large)
 			munmap(l->threads[i].large, large_bytes());
+	crew_done(&l->crew);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
@@ -125,25 +132,58 @@ static void process_request(struct thread *t, struct request *rq, const struct f
 		madvise(t->large, large_bytes(), MADV_DONTNEED);
 }
 
-static int thread_run(struct thread *t)
+/* One request, or none if reading was interrupted. Leaves in *rq the slot for the next one, NULL if
+ * it has become the request's own. */
+static int handle_request(struct thread *t, struct request **rq)
+{
+	struct loop *l = t->loop;
+	struct fuse_buf buf;
+	int r = read_request(t, *rq, &buf);
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
+	const struct fuse_in_header *in = buf.mem;
+	uint64_t start = clock_ns();
+	if (crew_is_one(&l->crew))
+		follow_request(&t->follow, (pid_t)in->pid, start);
+	else
+		follow_end(&t->follow);
+	process_request(t, *rq, &buf);
+	*rq = request_current();
+	crew_report(&l->crew, clock_ns() - start);
+	return 0;
+}
+
+static bool is_stopped(struct loop *l)
+{
+	return atomic_load_explicit(&l->stop, memory_order_relaxed);
+}
+
+/* Requests, for as long as this thread is needed. */
+static int thread_shift(struct thread *t)
 {
 	struct loop *l = t->loop;
 	struct request *rq = NULL;
 	int r = 0;
-	while (r == 0 && !atomic_load_explicit(&l->stop, memory_order_relaxed)) {
-		struct fuse_buf buf;
+	do {
 		if (!rq && !(rq = request_table_take(l->requests)))
 			break;
-		r = read_request(t, rq, &buf);
-		if (r == 0) {
-			process_request(t, rq, &buf);
-			rq = request_current();
-		} else if (r == -EAGAIN) {
-			r = 0;
-		}
-	}
+		r = handle_request(t, &rq);
+	} while (r == 0 && crew_stays(&l->crew) && !is_stopped(l));
 	if (rq)
 		request_table_give(l->requests, rq);
+	return r;
+}
+
+static int thread_run(struct thread *t)
+{
+	struct loop *l = t->loop;
+	int r = 0;
+	follow_init(&t->follow);
+	while (r == 0 && !is_stopped(l) && crew_join(&l->crew)) {
+		r = thread_shift(t);
+		follow_end(&t->follow);
+		crew_leave(&l->crew);
+	}
 	return r == -ENODEV ? 0 : r;
 }
 
@@ -225,6 +265,7 @@ int loop_wait(struct loop *l)
 		}
 		/* A kick is lost on a thread that is just about to call readv: again and again. */
 		request_table_stop(l->requests);
+		crew_stop(&l->crew);
 		for (unsigned i = 0; i < l->n_started; i++)
 			pthread_kill(l->threads[i].id, SIGUSR1);
 		struct timespec until = clock_timespec(clock_ns() + KICK_MS * CLOCK_NS_PER_MS);

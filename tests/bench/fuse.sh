@@ -11,6 +11,8 @@ mount_smrfs "$store" "$work/mnt"
 ours=$work/mnt/bench.img
 cat "$ours" > /dev/null
 cat "$image" > /dev/null
+memory=$(mktemp -d /dev/shm/smr-bench.XXXXXX)
+cleanup_fn rm -rf "$memory"
 flat_loop=$(losetup -r -f --show "$image")
 cleanup_fn detach_loop "$flat_loop" "$image"
 
@@ -30,7 +32,14 @@ open_flat() { sample open.flat benchtool open "$image" 50000; }
 
 # ---- programs ----
 
+# To a file in memory, as who converts does; and to a sink, which has nobody write.
 convert()
+{
+	rm -f "$memory/out.img"
+	benchtool run qemu-img convert -f raw -O raw "$1" "$memory/out.img"
+}
+
+convert_null()
 {
 	benchtool run qemu-img convert -n -f raw --target-image-opts "$1" \
 		"driver=null-co,size=$(stat -c %s "$image")"
@@ -38,6 +47,8 @@ convert()
 
 convert_ours() { benchtool drop "$ours"; sample convert.ours convert "$ours"; }
 convert_flat() { sample convert.flat convert "$image"; }
+sink_ours() { benchtool drop "$ours"; sample sink.ours convert_null "$ours"; }
+sink_flat() { sample sink.flat convert_null "$image"; }
 
 copy()
 {
@@ -69,7 +80,9 @@ tar_flat_direct() { sample tar.flat-direct tar_loop "$image" on; }
 interleave seq_ours seq_flat seq_loop
 interleave rand1_ours rand1_loop rand4_ours rand4_loop
 interleave open_ours open_flat
-interleave convert_ours convert_flat nbdcopy_ours nbdcopy_flat
+interleave convert_ours convert_flat sink_ours sink_flat
+rm -f "$memory/out.img"
+interleave nbdcopy_ours nbdcopy_flat
 interleave tar_ours tar_flat tar_flat_direct
 keep fuse
 
@@ -80,6 +93,7 @@ compare "random 4 KiB O_DIRECT, 1 thread / loop" rand1.ours rand1.loop '>=' 1.3 
 compare "random 4 KiB O_DIRECT, 4 threads / loop" rand4.ours rand4.loop '>=' 0.9 figure /s %.0f
 compare "open + read 4 KiB + close / flat (time)" open.ours open.flat '<=' 2 figure us
 compare_times "qemu-img convert / flat" convert.ours convert.flat '>=' 0.6 figure s
+compare_times "the same into a sink" sink.ours sink.flat - '' figure s
 compare_times "nbdcopy / flat" nbdcopy.ours nbdcopy.flat '>=' 0.7 figure s
 compare_times "tar of the ext4 on loop / loop on the flat image" tar.ours tar.flat '>=' 0.8 figure s
 compare_times "the same, both loops with direct I/O" tar.ours tar.flat-direct - '' figure s
