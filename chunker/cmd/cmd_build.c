@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* smr build SOURCE -o FILE.img: a container image as an ext4 image. */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../build/layout.h"
-#include "../core/cleanup.h"
-#include "../core/fd.h"
 #include "../core/units.h"
 #include "assemble.h"
 #include "cutting.h"
+#include "outfile.h"
 #include "output.h"
 #include "progress.h"
 
@@ -50,27 +46,14 @@ static int on_progress(void *user, uint64_t n)
 	return atomic_load_explicit(&w->intr->hit, memory_order_relaxed) ? -ECANCELED : 0;
 }
 
-/* The file appears under its name when all of it is there. */
-static int write_image(const struct cmd *c, const struct ext4_image *image, const char *path,
+static int write_image(const struct cmd *c, const struct ext4_image *image, struct outfile *to,
 	const struct interrupt *intr, struct smr_error *err)
 {
 	struct writing w = {.intr = intr};
-	struct stat st;
-	char temp[PATH_MAX];
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return error_set(err, -EINVAL, "%s is there and no regular file", path);
-	int r = fd_temp_name(path, temp, sizeof(temp));
-	int fd auto_close = r < 0 ? r : open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return error_set_errno(err, r < 0 ? r : -errno, "cannot write %s", path);
 	w.progress = progress_start("write", ext4_image_info(image)->data_bytes, c->quiet);
-	r = ext4_image_write(image, fd, on_progress, &w, err);
+	int r = ext4_image_write(image, to->fd, on_progress, &w, err);
 	progress_stop(w.progress);
-	if (r == 0 && rename(temp, path) < 0)
-		r = error_set_errno(err, -errno, "cannot write %s", path);
-	if (r < 0)
-		unlink(temp);
-	return r;
+	return r < 0 ? r : outfile_publish(to, err);
 }
 
 static void print_digest(const struct ext4_info *i, const char *path)
@@ -101,18 +84,23 @@ static int build(const struct cmd *c, const struct values *v, const char *source
 	struct interrupt *intr, struct smr_error *err)
 {
 	struct assemble a = {0};
+	struct outfile to;
 	uint32_t chunk_size;
 	int r = cutting_chunk_size(c, &v->cut, 0, &chunk_size, err);
+	/* First of all: who cannot write need not download. */
+	if (r == 0)
+		r = outfile_open(&to, v->output, err);
 	if (r < 0)
 		return r;
 	r = assemble_open(&a, c, &v->from, source, intr, err);
 	if (r == 0)
 		r = assemble_build(&a, c, &v->from, chunk_size, v->size, intr, err);
 	if (r == 0)
-		r = write_image(c, a.image, v->output, intr, err);
+		r = write_image(c, a.image, &to, intr, err);
 	if (r == 0)
 		r = print(c, &a, v->output);
 	assemble_done(&a);
+	outfile_done(&to);
 	return r;
 }
 

@@ -15,6 +15,7 @@
 #include "args.h"
 #include "imgwrite.h"
 #include "interrupt.h"
+#include "outfile.h"
 #include "output.h"
 
 struct values {
@@ -39,24 +40,18 @@ static int stream(struct job *j, int fd, struct smr_error *err)
 	return imgwrite_stream(&j->w, fd, err);
 }
 
-/* A new file beside its final name, which it gets when it is whole and on disk. */
-static int write_replacing(
-	struct imgwrite *w, const char *path, const struct stat *old, struct smr_error *err)
+static int write_replacing(struct imgwrite *w, const char *path, struct smr_error *err)
 {
-	char temp[PATH_MAX];
-	int r = fd_temp_name(path, temp, sizeof(temp));
+	struct outfile to;
+	int r = outfile_open(&to, path, err);
 	if (r < 0)
-		return error_set_errno(err, r, "%s", path);
-	auto_close int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return error_set_errno(err, -errno, "cannot write %s", path);
-	r = imgwrite_file(w, fd, 0, err);
-	if (r == 0 && old && fchmod(fd, old->st_mode & 0777) < 0)
+		return r;
+	r = imgwrite_file(w, to.fd, 0, err);
+	if (r == 0 && fdatasync(to.fd) < 0)
 		r = error_set_errno(err, -errno, "cannot write %s", path);
-	if (r == 0 && (fdatasync(fd) < 0 || rename(temp, path) < 0))
-		r = error_set_errno(err, -errno, "cannot write %s", path);
-	if (r < 0)
-		unlink(temp);
+	if (r == 0)
+		r = outfile_publish(&to, err);
+	outfile_done(&to);
 	return r;
 }
 
@@ -65,14 +60,8 @@ static int write_replacing(
 static int write_path(struct job *j, const char *path, struct smr_error *err)
 {
 	struct stat st;
-	if (stat(path, &st) < 0)
-		return write_replacing(&j->w, path, NULL, err);
-	if (S_ISREG(st.st_mode)) {
-		auto_free char *real = realpath(path, NULL);
-		if (!real)
-			return error_set_errno(err, -errno, "%s", path);
-		return write_replacing(&j->w, real, &st, err);
-	}
+	if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return write_replacing(&j->w, path, err);
 	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return error_set_errno(err, -errno, "cannot write %s", path);
