@@ -303,6 +303,13 @@ static int take_challenge(struct regauth *a, const struct buf *head, struct smr_
 	return r < 0 ? r : load_creds(a, err);
 }
 
+int regauth_denied(struct regauth *a, struct smr_error *err)
+{
+	locked(&a->lock);
+
+	return denied(a, err);
+}
+
 int regauth_challenged(struct regauth *a, struct transport *t, const struct regauth_request *used,
 	const struct buf *head, const atomic_bool *cancel, struct smr_error *err)
 {

@@ -52,6 +52,9 @@ void regauth_request_done(struct regauth_request *r);
 int regauth_challenged(struct regauth *a, struct transport *t, const struct regauth_request *used,
 	const struct buf *head, const atomic_bool *cancel, struct smr_error *err);
 
+/* A request was refused with all that could be said: -EACCES, with a message of what is missing. */
+int regauth_denied(struct regauth *a, struct smr_error *err);
+
 /* May a request go there? Pure. */
 bool regauth_realm_allowed(
 	const char *origin, const char *realm, const char *auth_hosts, bool insecure);

@@ -176,6 +176,8 @@ static int try_hop(struct transport *t, const struct registry_http_request *req,
 			continue;
 		}
 		regauth_request_done(&auth);
+		if (r < 0 && x->status == 401 && ours)
+			return regauth_denied(req->auth, err);
 		return explain(x, err);
 	}
 }

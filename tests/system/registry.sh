@@ -37,6 +37,123 @@ registry_answers()
 	curl -s -o "$work/v2" "http://$registry/v2/"
 }
 
+# start_htpasswd_registry USER PASSWORD [MORE-YAML]
+start_htpasswd_registry()
+{
+	requires_program htpasswd
+	htpasswd -Bbn "$1" "$2" > "$work/htpasswd" 2> "$work/htpasswd.err"
+	start_registry "auth: {htpasswd: {realm: smr, path: $work/htpasswd}}"$'\n'"${3-}"
+}
+
+# start_token_registry [TOKEN-SERVER-OPTION...]: with a token server of its own; user anna, password secret. Sets token_log too.
+start_token_registry()
+{
+	local options=("$@")
+	requires_program openssl python3
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=tokens -keyout "$work/token.key" -out "$work/token.crt" 2> /dev/null
+	token_log=$work/token.log
+	start_tool token_port "$here/regtoken.py" --key "$work/token.key" --cert "$work/token.crt" --issuer issuer \
+		--user anna --password secret "${options[@]}" "$token_log"
+	start_registry "auth: {token: {realm: \"http://127.0.0.1:$token_port/token\", service: smr, issuer: issuer,
+		rootcertbundle: $work/token.crt}}"
+}
+
+# start_front [OPTION...]: regfront.py before $registry. Sets front (HOST:PORT) and front_log.
+start_front()
+{
+	front_log=$(mktemp "$work/front.XXXX")
+	start_tool front "$here/regfront.py" --upstream "$registry" "$@" "$front_log"
+	front=127.0.0.1:$front
+}
+
+# faults JSON: what the front does to blobs from now on.
+faults()
+{
+	printf '%s' "$1" > "$front_log.faults.new"
+	mv "$front_log.faults.new" "$front_log.faults"
+}
+
+# front_count JQ-CONDITION: how many requests of the front it holds for.
+front_count()
+{
+	jq -s "[.[] | select($1)] | length" "$front_log"
+}
+
+# start_tool VARIABLE PROGRAM ARG...: one that prints its port when it listens.
+start_tool()
+{
+	local variable=$1 out pid
+	shift
+	out=$(mktemp "$work/tool.XXXX")
+	"$@" > "$out" 2> "$out.err" &
+	pid=$!
+	cleanup_fn stop_process "$pid"
+	wait_for 20 test -s "$out"
+	printf -v "$variable" %s "$(cat "$out")"
+}
+
+# login FILE HOST USER PASSWORD: as docker and podman keep it.
+login()
+{
+	mkdir -p "$(dirname "$1")"
+	jq -n --arg host "$2" --arg auth "$(printf '%s:%s' "$3" "$4" | base64 -w0)" '{auths: {($host): {$auth}}}' > "$1"
+}
+
+# blob_requests: GETs of blobs that the registry answered with their bytes, since the last call of forget_requests.
+blob_requests()
+{
+	tail -n +"$((registry_seen + 1))" "$registry_log" | grep -cE '"GET /v2/[^"]*/blobs/sha256:[0-9a-f]+ HTTP/[0-9.]+" 20[06] ' || true
+}
+
+registry_seen=0
+forget_requests()
+{
+	registry_seen=$(wc -l < "$registry_log")
+}
+
+# make_app_layout DIR: an OCI layout of images that share a base, with real whiteouts: base, app, other. Needs make_rootfs.
+make_app_layout()
+{
+	local layout=$1 tree=$work/bundle/rootfs
+	umoci init --layout "$layout"
+	umoci new --image "$layout:base"
+	umoci config --image "$layout:base" --config.cmd /bin/bash --config.env A=b
+	umoci unpack --image "$layout:base" "$work/bundle" > /dev/null 2>&1
+	cp -a "$rootfs/." "$tree"
+	repack "$layout:base"
+	rm -rf "$tree/usr/share/doc" "$tree/usr/share/locale"
+	mkdir -p "$tree/usr/share/doc/new" "$tree/odd/dir"
+	echo new > "$tree/usr/share/doc/new/file"
+	mkfifo "$tree/odd/fifo"
+	mknod "$tree/odd/null" c 1 3
+	mknod "$tree/odd/disk" b 259 65537
+	ln "$tree/etc/passwd" "$tree/odd/dir/passwd"
+	ln -s "$(printf 't%.0s' {1..3000})" "$tree/odd/long-link"
+	: > "$tree/odd/$(printf 'not-utf-8-\377\376')"
+	truncate -s 50M "$tree/odd/sparse"
+	printf end >> "$tree/odd/sparse"
+	setfattr -n user.binary -v 0x000a3d00ff "$tree/odd/dir"
+	setcap cap_net_raw+ep "$tree/usr/bin/gpgv"
+	chown 1000000000:4000000000 "$tree/odd/fifo"
+	chmod 6755 "$tree/odd/sparse"
+	touch -d '1955-11-05 06:15:00.25' "$tree/odd/dir/old"
+	touch -d '2105-01-01 00:00:00.123456789' "$tree/odd/dir/new"
+	repack "$layout:app"
+	rm -rf "$work/bundle"
+	umoci unpack --image "$layout:base" "$work/bundle" > /dev/null 2>&1
+	head -c 3000000 /dev/urandom > "$tree/opt/other"
+	repack "$layout:other"
+	rm -rf "$work/bundle"
+}
+
+# repack LAYOUT:TAG: what was done to the bundle becomes a layer.
+repack()
+{
+	umoci repack --image "$1" "$work/bundle" > /dev/null
+	rm -rf "$work/bundle"
+	umoci unpack --image "$1" "$work/bundle" > /dev/null 2>&1
+}
+
 # make_layout DIR [LAYERS [BYTES]]: an OCI image layout with incompressible layers, and its name: latest.
 make_layout()
 {
