@@ -54,10 +54,13 @@ static void read_ahead(
 	uint64_t end = rd->offset + rd->length, from, to;
 	uint64_t first =
 		recipe_lower_bound(recipe, (end + info->chunk_size - 1) / info->chunk_size);
-	uint64_t window = img->set->read_ahead / info->chunk_size;
+	uint64_t window = img->set->read_ahead / info->chunk_size, n = info->n_chunks;
 
-	if (!readahead_feed(&img->readahead, rd->offset, rd->length, first, info->n_chunks,
-		    (uint32_t)window, &from, &to))
+	/* Who walks through the metadata does not go on to the data behind it. */
+	if (end < info->meta_end)
+		n = recipe_lower_bound(recipe, info->meta_end / info->chunk_size);
+	if (!readahead_feed(&img->readahead, rd->offset, rd->length, first, n, (uint32_t)window,
+		    &from, &to))
 		return;
 	for (; from < to; from++) {
 		struct recipe_entry entry = recipe_entry(recipe, from);

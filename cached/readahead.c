@@ -69,18 +69,19 @@ bool readahead_feed(struct readahead *ra, uint64_t offset, uint32_t length, uint
 	if (s->window == 0) {
 		if (!s->followed || s->run < RUN_MIN || s->gap || max_window == 0)
 			return false;
-		s->window = WINDOW_START < max_window ? WINDOW_START : max_window;
+		s->window = (uint32_t)least(WINDOW_START, max_window);
 		s->ahead = s->first;
+	} else {
+		if (s->ahead < s->first)
+			s->ahead = s->first;
+		/* More than half of what was asked for is still ahead of the reader. */
+		if (s->ahead - s->first > s->window / 2)
+			return false;
+		s->window = s->window < max_window / 2 ? 2 * s->window : max_window;
 	}
-	if (s->ahead < s->first)
-		s->ahead = s->first;
-	/* At least half of the window is still ahead of the reader. */
-	if (s->ahead - s->first > s->window / 2)
-		return false;
 	to = least(s->first + s->window, n_entries);
 	if (to <= s->ahead)
 		return false;
-	s->window = s->window < max_window / 2 ? 2 * s->window : max_window;
 	*ret_from = s->ahead;
 	*ret_to = to;
 	s->ahead = to;

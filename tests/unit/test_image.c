@@ -611,6 +611,32 @@ static void test_metadata_that_did_not_come_is_asked_for_again(void **state)
 	close_set(&f);
 }
 
+static void test_walking_through_the_metadata_fetches_no_data(void **state)
+{
+	static unsigned contents[64];
+	struct fixture f;
+	(void)state;
+
+	for (unsigned i = 0; i < 64; i++)
+		contents[i] = i + 1;
+	open_set(&f, &(struct image_set_options){.timeout_ms = 10000});
+	fake_meta_end(f.cache, 16 * SIZE);
+	struct fake_image *fi = fake_add_image(f.cache, "i", SIZE, contents, 64, 64 * SIZE);
+	struct image *img = open_image(&f, fi);
+	for (uint64_t at = 0; at < 15 * SIZE; at += 16384)
+		assert_int_equal(read_and_compare(img, at, 16384, fi->bytes), 0);
+	usleep(20000);
+	assert_int_equal(fake_gets(f.cache), 16);
+	/* who goes on does */
+	for (uint64_t at = 15 * SIZE; at < 18 * SIZE; at += 16384)
+		assert_int_equal(read_and_compare(img, at, 16384, fi->bytes), 0);
+	for (unsigned i = 0; i < 100 && fake_gets(f.cache) < 22; i++)
+		usleep(10000);
+	assert_true(fake_gets(f.cache) >= 22);
+	image_unref(img);
+	close_set(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -634,6 +660,7 @@ int main(void)
 		cmocka_unit_test(test_prefetch_brings_a_range_in_the_background),
 		cmocka_unit_test(test_the_first_look_at_the_metadata_fetches_all_of_it_once),
 		cmocka_unit_test(test_metadata_that_did_not_come_is_asked_for_again),
+		cmocka_unit_test(test_walking_through_the_metadata_fetches_no_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

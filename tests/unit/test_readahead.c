@@ -89,6 +89,17 @@ static void test_the_window_doubles_up_to_its_limit(void **state)
 	assert_int_equal(largest, 32);
 }
 
+static void test_the_window_grows_with_what_is_read_not_with_the_number_of_reads(void **state)
+{
+	struct world w = world_of(256 * MIB, 64);
+	(void)state;
+
+	for (uint64_t end = 4 * KIB; end < 64 * MIB; end += 4 * KIB) {
+		feed(&w, end - 4 * KIB, 4 * KIB);
+		assert_true(w.reached * CHUNK <= 4 * end + 2 * CHUNK);
+	}
+}
+
 static void test_nothing_is_asked_for_twice_or_left_out(void **state)
 {
 	struct world w = world_of(100 * MIB, 64);
@@ -264,6 +275,8 @@ int main(void)
 		cmocka_unit_test(test_one_read_is_no_run_however_long),
 		cmocka_unit_test(test_small_reads_run_only_once_they_add_up),
 		cmocka_unit_test(test_the_window_doubles_up_to_its_limit),
+		cmocka_unit_test(
+			test_the_window_grows_with_what_is_read_not_with_the_number_of_reads),
 		cmocka_unit_test(test_nothing_is_asked_for_twice_or_left_out),
 		cmocka_unit_test(test_the_end_of_the_table_ends_it),
 		cmocka_unit_test(test_without_a_window_nothing_is_fetched),
