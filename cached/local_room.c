@@ -127,8 +127,9 @@ int local_room_make(struct local *l, uint32_t n)
 {
 	struct ledger_usage u = usage(l);
 
-	/* Commonly evicting afterwards is enough, and costs no chunk if the put fails. */
-	if (u.pinned_bytes + u.condemned == 0)
+	/* Where all that is evicted is free at once, evicting afterwards is enough, and costs no
+	 * chunk if the put fails. */
+	if (!l->opts.held && u.pinned_bytes == 0)
 		return 0;
 	while (evict(l, l->opts.size > n ? l->opts.size - n : 0))
 		;

@@ -11,15 +11,16 @@
 
 #define SPARE_MAX (512ull << 20)
 
-/* Others fill the disk too, so it is looked at from time to time, and after so many bytes of ours. */
+/* Others fill the disk too, so it is looked at from time to time, and after so many bytes of ours, or a quarter of min_free. */
 #define LOOK_INTERVAL_NS (5 * CLOCK_NS_PER_S)
 #define LOOK_BYTES       (8ull << 20)
-/* Some file systems free what was unlinked only later: until then, what is missing must not be evicted twice. */
+/* Some file systems free what was unlinked only later, as do those who hold it: where the space did not come at once, the next look
+ * waits, lest what is missing be evicted twice. */
 #define SETTLE_NS CLOCK_NS_PER_S
 
 struct reclaim {
 	struct reclaim_options opts;
-	uint64_t high, low;
+	uint64_t high, low, look_bytes;
 	uint64_t settled_ns; /* no look at the disk before; the thread's own */
 	pthread_t thread;
 
@@ -56,34 +57,43 @@ static bool stopped(struct reclaim *r)
 }
 
 /* How many bytes the disk lacks, with a sixteenth more so that the next look is not in vain. */
-static uint64_t shortage(struct reclaim *r, uint64_t pending)
+static uint64_t shortage(struct reclaim *r, uint64_t pending, uint64_t *ret_free)
 {
-	uint64_t min = r->opts.min_free, free_bytes;
+	uint64_t min = r->opts.min_free, have;
 
-	if (!min || clock_ns() < r->settled_ns || r->opts.disk_free(r->opts.user, &free_bytes) < 0)
+	if (!min || clock_ns() < r->settled_ns || r->opts.disk_free(r->opts.user, &have) < 0 ||
+		have >= min || pending >= min - have)
 		return 0;
-	if (free_bytes >= min || pending >= min - free_bytes)
-		return 0;
-	return min - free_bytes - pending + min / 16;
+	*ret_free = have;
+	return min - have - pending + min / 16;
+}
+
+static void settle(struct reclaim *r, uint64_t missing, uint64_t had)
+{
+	uint64_t have;
+
+	if (r->opts.disk_free(r->opts.user, &have) < 0 || have < had + missing / 2)
+		r->settled_ns = clock_ns() + SETTLE_NS;
 }
 
 static void reclaim_round(struct reclaim *r)
 {
-	uint64_t target = UINT64_MAX, missing;
+	uint64_t target = UINT64_MAX, missing, had = 0;
 	struct reclaim_state state;
 
 	r->opts.state(r->opts.user, &state);
 	if (state.used > r->high)
 		target = r->low;
-	missing = shortage(r, state.pending);
+	missing = shortage(r, state.pending, &had);
 	if (missing) {
 		uint64_t left = state.used > missing ? state.used - missing : 0;
 
 		target = left < target ? left : target;
-		r->settled_ns = clock_ns() + SETTLE_NS;
 	}
 	while (target < UINT64_MAX && !stopped(r) && r->opts.evict(r->opts.user, target))
 		;
+	if (missing)
+		settle(r, missing, had);
 }
 
 static void *reclaim_main(void *arg)
@@ -121,6 +131,7 @@ int reclaim_new(const struct reclaim_options *opts, struct reclaim **ret)
 	r->opts = *opts;
 	r->high = reclaim_high(opts->size);
 	r->low = reclaim_low(opts->size);
+	r->look_bytes = opts->min_free / 4 < LOOK_BYTES ? opts->min_free / 4 : LOOK_BYTES;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -158,7 +169,7 @@ void reclaim_note(struct reclaim *r, uint64_t bytes, uint64_t used)
 		return;
 	locked(&r->lock);
 	r->written += bytes;
-	if (used > r->high || r->written >= LOOK_BYTES) {
+	if (used > r->high || r->written >= r->look_bytes) {
 		r->kicked = true;
 		pthread_cond_signal(&r->wake);
 	}

@@ -10,11 +10,13 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
 #include "../../cached/local.h"
+#include "../../cached/reclaim.h"
 #include "../../chunker/core/cleanup.h"
 #include "../../chunker/core/codec.h"
 #include "../../chunker/core/fd.h"
@@ -25,8 +27,10 @@
 struct fixture {
 	struct tempdir dir;
 	struct local *local;
-	uint64_t size;
-	atomic_uint told; /* evicted() */
+	uint64_t size, min_free;
+	bool has_holder;   /* somebody maps what is removed, while */
+	atomic_bool holds; /* this says so */
+	atomic_uint told;  /* evicted() */
 };
 
 static void evicted(void *user, const struct chunkid *id)
@@ -37,10 +41,22 @@ static void evicted(void *user, const struct chunkid *id)
 	atomic_fetch_add(&f->told, 1);
 }
 
+static bool held(void *user, const struct chunkid *id)
+{
+	struct fixture *f = user;
+
+	(void)id;
+	return atomic_load(&f->holds);
+}
+
 static void open_local(struct fixture *f)
 {
-	struct local_options opts = {
-		.dir = f->dir.path, .size = f->size, .evicted = evicted, .user = f};
+	struct local_options opts = {.dir = f->dir.path,
+		.size = f->size,
+		.min_free = f->min_free,
+		.evicted = evicted,
+		.held = f->has_holder ? held : NULL,
+		.user = f};
 	struct smr_error err = {0};
 
 	if (local_open(f->dir.fd, &opts, &f->local, &err) < 0)
@@ -321,6 +337,196 @@ static void test_a_cache_smaller_than_a_chunk_still_serves(void **state)
 	assert_int_equal(files_in_pool(f), 0);
 }
 
+/* ---- room ---- */
+
+static struct local_usage usage(struct fixture *f)
+{
+	struct local_usage u;
+
+	local_usage(f->local, &u);
+	return u;
+}
+
+static void test_above_the_high_watermark_it_goes_down_to_the_low_one(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t size = 64ull << 20;
+
+	f->size = size;
+	reopen(f);
+	assert_true(reclaim_high(size) < size && reclaim_low(size) < reclaim_high(size));
+	for (unsigned i = 1; usage(f).live_bytes <= reclaim_high(size) - SIZE; i++)
+		assert_int_equal(put(f, i), 0);
+	usleep(20000);
+	assert_int_equal(counters(f).evicted, 0);
+	assert_int_equal(put(f, 100000), 0);
+	for (unsigned i = 0; i < 500 && usage(f).live_bytes > reclaim_low(size); i++)
+		usleep(10000);
+	assert_in_range(usage(f).live_bytes, reclaim_low(size) - 2 * SIZE, reclaim_low(size));
+	assert_int_equal(get(f, 1), -ENOENT);
+	assert_int_equal(get(f, 100000), 0);
+}
+
+static void test_pinned_chunks_stay(void **state)
+{
+	struct fixture *f = *state;
+	struct chunkid ids[2] = {id_of(1), id_of(7)};
+
+	f->size = 4 * SIZE;
+	reopen(f);
+	put(f, 1);
+	assert_int_equal(local_pin(f->local, ids, 2), 0); /* 7 is yet to come */
+	for (unsigned i = 2; i <= 20; i++) {
+		assert_int_equal(put(f, i), 0);
+		assert_true(usage(f).live_bytes <= f->size);
+	}
+	assert_int_equal(usage(f).pinned_bytes, 2 * SIZE);
+	assert_int_equal(get(f, 1), 0);
+	assert_int_equal(get(f, 7), 0);
+	local_unpin(f->local, ids, 2);
+	local_unpin(f->local, ids, 2); /* not pinned any more: nothing */
+	assert_int_equal(usage(f).pinned_bytes, 0);
+	for (unsigned i = 21; i <= 24; i++)
+		assert_int_equal(put(f, i), 0);
+	assert_int_equal(get(f, 1), -ENOENT);
+	assert_int_equal(get(f, 7), -ENOENT);
+}
+
+static void test_a_cache_full_of_pins_keeps_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+	struct chunkid ids[4] = {id_of(1), id_of(2), id_of(3), id_of(4)};
+
+	f->size = 4 * SIZE;
+	reopen(f);
+	assert_int_equal(local_pin(f->local, ids, 4), 0);
+	for (unsigned i = 1; i <= 4; i++)
+		assert_int_equal(put(f, i), 0);
+	assert_int_equal(put(f, 5), -ENOSPC);
+	assert_int_equal(files_in_pool(f), 4);
+	for (unsigned i = 1; i <= 4; i++)
+		assert_int_equal(get(f, i), 0);
+	local_unpin(f->local, &ids[2], 1);
+	assert_int_equal(put(f, 5), 0);
+	assert_int_equal(get(f, 3), -ENOENT);
+	assert_int_equal(files_in_pool(f), 4);
+}
+
+static void test_what_is_held_counts_until_it_is_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct chunkid one = id_of(1), two = id_of(2);
+
+	f->size = 4 * SIZE;
+	f->has_holder = true;
+	reopen(f);
+	for (unsigned i = 1; i <= 4; i++)
+		assert_int_equal(put(f, i), 0);
+	atomic_store(&f->holds, true);
+	/* one goes, but its space does not; evicting another would not help */
+	assert_int_equal(put(f, 5), -ENOSPC);
+	assert_int_equal(put(f, 5), -ENOSPC);
+	assert_int_equal(usage(f).condemned_bytes, SIZE);
+	assert_int_equal(usage(f).live_chunks, 3);
+	assert_int_equal(atomic_load(&f->told), 1);
+	local_dropped(f->local, &two); /* of which nothing was removed */
+	assert_int_equal(put(f, 5), -ENOSPC);
+	local_dropped(f->local, &one);
+	assert_int_equal(usage(f).condemned_bytes, 0);
+	assert_int_equal(put(f, 5), 0);
+	atomic_store(&f->holds, false);
+	assert_int_equal(put(f, 6), 0);
+	assert_int_equal(usage(f).condemned_bytes, 0);
+	assert_int_equal(files_in_pool(f), 4);
+	/* what was damaged takes its space as well */
+	atomic_store(&f->holds, true);
+	local_bad(f->local, &two);
+	assert_int_equal(usage(f).condemned_bytes, 0); /* was evicted for 6 */
+	one = id_of(6);
+	local_bad(f->local, &one);
+	assert_int_equal(usage(f).condemned_bytes, SIZE);
+}
+
+static void test_holders_that_do_not_drop_cost_other_chunks_in_the_end(void **state)
+{
+	struct fixture *f = *state;
+	int r = -ENOSPC;
+
+	f->size = 4 * SIZE;
+	f->has_holder = true;
+	reopen(f);
+	for (unsigned i = 1; i <= 4; i++)
+		assert_int_equal(put(f, i), 0);
+	atomic_store(&f->holds, true);
+	assert_int_equal(put(f, 5), -ENOSPC);
+	atomic_store(&f->holds, false);
+	/* nobody says that 1 was dropped */
+	for (unsigned i = 0; i < 60 && r == -ENOSPC; i++) {
+		usleep(100000);
+		r = put(f, 5);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(usage(f).overdue_bytes, SIZE);
+	assert_int_equal(usage(f).live_bytes, 3 * SIZE);
+}
+
+static void test_the_disk_keeps_its_free_space(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t total = 16ull << 20;
+	struct statvfs st;
+
+	close_local(f);
+	f->min_free = 4ull << 20;
+	bool small = tempdir_make_small(&f->dir, total);
+	open_local(f);
+	if (!small)
+		skip();
+	for (unsigned i = 1; i <= 3 * total / SIZE; i++)
+		assert_int_equal(put(f, i), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(fstatvfs(f->dir.fd, &st), 0);
+		if (st.f_bavail * st.f_frsize >= f->min_free)
+			break;
+		usleep(100000);
+	}
+	assert_true(st.f_bavail * st.f_frsize >= f->min_free);
+	/* and the rest is in use */
+	assert_true(usage(f).live_bytes >= total - 3 * f->min_free / 2);
+	close_local(f);
+	tempdir_unmount(&f->dir);
+	open_local(f);
+}
+
+static void test_files_that_cannot_be_removed_stay_accounted_for(void **state)
+{
+	struct fixture *f = *state;
+
+	close_local(f);
+	bool small = tempdir_make_small(&f->dir, 4 << 20);
+	open_local(f);
+	if (!small)
+		skip();
+	for (unsigned i = 1; i <= 8; i++)
+		assert_int_equal(put(f, i), 0);
+	close_local(f);
+	assert_int_equal(mount(NULL, f->dir.path, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	f->size = 4 * SIZE;
+	open_local(f);
+	wait_for_scan();
+	assert_int_equal(usage(f).live_chunks, 8);
+	assert_int_equal(counters(f).evicted, 0);
+	assert_int_equal(get(f, 1), 0);
+	close_local(f);
+	assert_int_equal(mount(NULL, f->dir.path, NULL, MS_REMOUNT, NULL), 0);
+	open_local(f);
+	wait_for_scan();
+	assert_int_equal(usage(f).live_chunks, 4);
+	close_local(f);
+	tempdir_unmount(&f->dir);
+	open_local(f);
+}
+
 /* ---- damage ---- */
 
 static void test_a_damaged_file_is_caught_and_forgotten(void **state)
@@ -563,6 +769,13 @@ int main(void)
 		CASE(test_touched_chunks_stay),
 		CASE(test_the_order_of_use_survives_a_restart),
 		CASE(test_a_cache_smaller_than_a_chunk_still_serves),
+		CASE(test_above_the_high_watermark_it_goes_down_to_the_low_one),
+		CASE(test_pinned_chunks_stay),
+		CASE(test_a_cache_full_of_pins_keeps_nothing_else),
+		CASE(test_what_is_held_counts_until_it_is_dropped),
+		CASE(test_holders_that_do_not_drop_cost_other_chunks_in_the_end),
+		CASE(test_the_disk_keeps_its_free_space),
+		CASE(test_files_that_cannot_be_removed_stay_accounted_for),
 		CASE(test_a_damaged_file_is_caught_and_forgotten),
 		CASE(test_damage_while_it_was_closed_is_caught),
 		CASE(test_a_bad_one_is_forgotten),
