@@ -3,7 +3,7 @@
 # Measures, as ratios: each figure of ours beside that of something known, taken in turns in the same run, so that a slow
 # machine is slow for both. Prints a table for each part, medians of the rounds; what misses its target is marked.
 #
-# usage: run.sh BUILD-DIRECTORY [fuse|chunk|cold|many]...      all by default; a, b, c, d are the same
+# usage: run.sh BUILD-DIRECTORY [fuse|chunk|cold|many|evict]...      all by default; a, b, c, d, e are the same
 #
 # BENCH_ROUNDS      how often each is measured (5)
 # BENCH_PATIENCE    seconds to wait for a busy machine before each measurement (20)
@@ -17,14 +17,15 @@ shift
 here=$(cd "$(dirname "$0")" && pwd)
 parts=()
 
-[ $# -gt 0 ] || set -- fuse chunk cold many
+[ $# -gt 0 ] || set -- fuse chunk cold many evict
 for part; do
 	case $part in
 	a | fuse) parts+=(fuse) ;;
 	b | chunk) parts+=(chunk) ;;
 	c | cold) parts+=(cold) ;;
 	d | many) parts+=(many) ;;
-	*) echo "run.sh: no part '$part': fuse, chunk, cold, many" >&2; exit 2 ;;
+	e | evict) parts+=(evict) ;;
+	*) echo "run.sh: no part '$part': fuse, chunk, cold, many, evict" >&2; exit 2 ;;
 	esac
 done
 
