@@ -10,10 +10,12 @@
 #ifndef CACHED_CACHE_H
 #define CACHED_CACHE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../chunker/core/buf.h"
 #include "../chunker/core/chunkid.h"
 #include "../chunker/core/error.h"
 #include "../chunker/core/recipe.h"
@@ -38,6 +40,14 @@ struct cache_get {
 	struct cache_get *next; /* the cache's own while in flight */
 };
 
+/* What cache_control does to an image, or to the cache. */
+enum cache_verb {
+	CACHE_PIN = 1, /* its chunks are not evicted, also after a restart; nothing is fetched */
+	CACHE_UNPIN,
+	CACHE_HYDRATE, /* fetch what is missing */
+	CACHE_SCRUB,   /* hash every chunk of the pool; `name` and `store` are ignored */
+};
+
 /* Counters since start; all monotonic. */
 struct cache_counters {
 	uint64_t pool_hits;                     /* GETs answered from the pool */
@@ -60,6 +70,12 @@ struct cache_ops {
 	void (*get)(struct cache *, struct cache_get *);
 	void (*touch)(struct cache *, const struct chunkid *ids, unsigned n);
 	void (*bad)(struct cache *, const struct chunkid *id);
+	void (*dropped)(struct cache *, const struct chunkid *ids, unsigned n);
+	void (*prefetch)(struct cache *, struct cache_store *, uint32_t chunk_size,
+		enum store_priority, const struct chunkid *ids, unsigned n);
+	int (*status)(struct cache *, struct buf *json, struct smr_error *);
+	int (*control)(struct cache *, enum cache_verb, struct cache_store *, const char *name,
+		bool wait, struct buf *text, struct smr_error *);
 	void (*counters)(struct cache *, struct cache_counters *);
 	void (*stop)(struct cache *);
 	void (*free)(struct cache *);
@@ -144,6 +160,37 @@ static inline void cache_touch(struct cache *c, const struct chunkid *ids, unsig
 static inline void cache_bad(struct cache *c, const struct chunkid *id)
 {
 	c->ops->bad(c, id);
+}
+
+/* Every get that was answered with a descriptor counts as one hold of that chunk, until the caller,
+ * when it has closed the descriptor and undone its map, says so here. What is held and evicted still
+ * takes its space on disk. */
+static inline void cache_dropped(struct cache *c, const struct chunkid *ids, unsigned n)
+{
+	if (c->ops->dropped)
+		c->ops->dropped(c, ids, n);
+}
+
+/* Fetches what is absent, without an answer; may be dropped under load. */
+static inline void cache_prefetch(struct cache *c, struct cache_store *s, uint32_t chunk_size,
+	enum store_priority priority, const struct chunkid *ids, unsigned n)
+{
+	if (c->ops->prefetch)
+		c->ops->prefetch(c, s, chunk_size, priority, ids, n);
+}
+
+/* The cache's state as JSON, appended. Blocks. */
+static inline int cache_status(struct cache *c, struct buf *json, struct smr_error *err)
+{
+	return c->ops->status ? c->ops->status(c, json, err) : -EOPNOTSUPP;
+}
+
+/* Blocks; with `wait` until it is done, without until it has begun. `text`: a line about what was
+ * done, appended. -ENOENT: no such image. */
+static inline int cache_control(struct cache *c, enum cache_verb verb, struct cache_store *s,
+	const char *name, bool wait, struct buf *text, struct smr_error *err)
+{
+	return c->ops->control ? c->ops->control(c, verb, s, name, wait, text, err) : -EOPNOTSUPP;
 }
 
 static inline void cache_counters(struct cache *c, struct cache_counters *ret)

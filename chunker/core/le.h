@@ -8,6 +8,19 @@
 #include <stdint.h>
 #include <string.h>
 
+static inline uint16_t le_get16(const void *p)
+{
+	uint16_t v;
+	memcpy(&v, p, sizeof(v));
+	return le16toh(v);
+}
+
+static inline void le_put16(void *p, uint16_t v)
+{
+	v = htole16(v);
+	memcpy(p, &v, sizeof(v));
+}
+
 static inline uint32_t le_get32(const void *p)
 {
 	uint32_t v;
