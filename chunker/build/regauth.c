@@ -281,16 +281,17 @@ static int denied(const struct regauth *a, struct smr_error *err)
 		a->path);
 }
 
-static int load_creds(struct regauth *a, struct smr_error *err)
+static int load_creds(struct regauth *a, const atomic_bool *cancel, struct smr_error *err)
 {
-	int r = a->has_creds ? 0 : regauth_creds_find(a->host, a->path, &a->creds, err);
+	int r = a->has_creds ? 0 : regauth_creds_find(a->host, a->path, cancel, &a->creds, err);
 
 	if (r == 0)
 		a->has_creds = true;
 	return r;
 }
 
-static int take_challenge(struct regauth *a, const struct buf *head, struct smr_error *err)
+static int take_challenge(
+	struct regauth *a, const struct buf *head, const atomic_bool *cancel, struct smr_error *err)
 {
 	int r = regauth_challenge_find(head, &a->challenge, err);
 
@@ -300,7 +301,7 @@ static int take_challenge(struct regauth *a, const struct buf *head, struct smr_
 			"%s sends us to %.200s for a token, which is not one of its hosts; if it "
 			"should be, name the host in SMR_AUTH_HOSTS",
 			a->host, a->challenge.realm);
-	return r < 0 ? r : load_creds(a, err);
+	return r < 0 ? r : load_creds(a, cancel, err);
 }
 
 int regauth_denied(struct regauth *a, struct smr_error *err)
@@ -322,7 +323,7 @@ int regauth_challenged(struct regauth *a, struct transport *t, const struct rega
 	/* A password that was refused stays refused; a token may only have been too old. */
 	if (a->mode == BASIC && used->user)
 		return denied(a, err);
-	r = take_challenge(a, head, err);
+	r = take_challenge(a, head, cancel, err);
 	if (r < 0)
 		return r;
 	if (a->challenge.bearer)

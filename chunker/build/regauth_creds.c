@@ -142,8 +142,8 @@ static int from_entry(const json_t *entry, struct regauth_creds *ret, struct smr
 
 /* ---- helpers ---- */
 
-static int from_helper(
-	const char *name, const char *host, struct regauth_creds *ret, struct smr_error *err)
+static int from_helper(const char *name, const char *host, const atomic_bool *cancel,
+	struct regauth_creds *ret, struct smr_error *err)
 {
 	const char *server = strcmp(host, DOCKER_HOST) == 0 ? DOCKER_SERVER : host;
 	struct buf out auto_with(wipe_buf) = {0};
@@ -155,7 +155,7 @@ static int from_helper(
 	/* In one piece from the start, so that no copy of a secret is left where the buffer grew. */
 	r = buf_reserve(&out, REGAUTH_HELPER_OUTPUT_MAX - 1);
 	if (r == 0)
-		r = regauth_helper_get(name, server, REGAUTH_HELPER_TIMEOUT_S, &out, err);
+		r = regauth_helper_get(name, server, REGAUTH_HELPER_TIMEOUT_S, cancel, &out, err);
 	if (r < 0)
 		return r;
 	j = json_loadb((char *)out.data, out.len, JSON_REJECT_DUPLICATES, NULL);
@@ -200,7 +200,7 @@ static const json_t *find_entry(const json_t *auths, const char *host, const cha
 }
 
 int regauth_creds_parse(const char *json, size_t n, const char *host, const char *path,
-	struct regauth_creds *ret, struct smr_error *err)
+	const atomic_bool *cancel, struct regauth_creds *ret, struct smr_error *err)
 {
 	json_t *j auto_with(json_freep) = json_loadb(json, n, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *helpers, *entry;
@@ -214,18 +214,18 @@ int regauth_creds_parse(const char *json, size_t n, const char *host, const char
 	if (!helper && strcmp(host, DOCKER_HOST) == 0)
 		helper = string_of(helpers, DOCKER_SERVER);
 	if (helper)
-		return from_helper(helper, host, ret, err);
+		return from_helper(helper, host, cancel, ret, err);
 	entry = find_entry(json_object_get(j, "auths"), host, path);
 	if (entry)
 		r = from_entry(entry, ret, err);
 	helper = string_of(j, "credsStore");
 	if (r == -ENOENT && helper)
-		r = from_helper(helper, host, ret, err);
+		r = from_helper(helper, host, cancel, ret, err);
 	return r;
 }
 
 static int from_file(const char *file, const char *host, const char *path,
-	struct regauth_creds *ret, struct smr_error *err)
+	const atomic_bool *cancel, struct regauth_creds *ret, struct smr_error *err)
 {
 	struct buf b auto_with(wipe_buf) = {0};
 	int r;
@@ -236,7 +236,7 @@ static int from_file(const char *file, const char *host, const char *path,
 		return -ENOENT;
 	if (r < 0)
 		return error_set_errno(err, r, "cannot read %s", file);
-	r = regauth_creds_parse((char *)b.data, b.len, host, path, ret, err);
+	r = regauth_creds_parse((char *)b.data, b.len, host, path, cancel, ret, err);
 	return r == 0 || r == -ENOENT ? r : error_wrap(err, r, "%s", file);
 }
 
@@ -265,8 +265,8 @@ static bool file_below(
 	return n > 0 && n < (int)size;
 }
 
-int regauth_creds_find(
-	const char *host, const char *path, struct regauth_creds *ret, struct smr_error *err)
+int regauth_creds_find(const char *host, const char *path, const atomic_bool *cancel,
+	struct regauth_creds *ret, struct smr_error *err)
 {
 	static const struct {
 		const char *variable, *home_sub, *rest;
@@ -281,7 +281,7 @@ int regauth_creds_find(
 	int r = -ENOENT;
 
 	if (only)
-		r = from_file(only, host, path, ret, err);
+		r = from_file(only, host, path, cancel, ret, err);
 	for (size_t i = 0; r == -ENOENT && !only && i < sizeof(files) / sizeof(files[0]); i++) {
 		if (!file_below(file, sizeof(file), files[i].variable, files[i].home_sub,
 			    files[i].rest)) {
@@ -290,7 +290,7 @@ int regauth_creds_find(
 			snprintf(file, sizeof(file), "/run/containers/%u/auth.json",
 				(unsigned)geteuid());
 		}
-		r = from_file(file, host, path, ret, err);
+		r = from_file(file, host, path, cancel, ret, err);
 	}
 	if (r == -ENOENT) {
 		*ret = none;

@@ -15,6 +15,7 @@
 #ifndef BUILD_REGAUTH_CREDS_H
 #define BUILD_REGAUTH_CREDS_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "../core/error.h"
@@ -27,13 +28,13 @@ struct regauth_creds {
 };
 
 /* For the image `path` at `host` ("docker.io", "HOST:PORT"). Nothing known: 0 and all NULL. -EBADMSG: a file is malformed;
- * -EACCES...: not readable; what helpers give. The messages name the file and show no secret. */
-int regauth_creds_find(
-	const char *host, const char *path, struct regauth_creds *ret, struct smr_error *err);
+ * -EACCES...: not readable; what helpers give, which `cancel` (may be NULL) ends. The messages name the file and show no secret. */
+int regauth_creds_find(const char *host, const char *path, const atomic_bool *cancel,
+	struct regauth_creds *ret, struct smr_error *err);
 
 /* The same for the text of one such file. -ENOENT: it knows nothing. */
 int regauth_creds_parse(const char *json, size_t n, const char *host, const char *path,
-	struct regauth_creds *ret, struct smr_error *err);
+	const atomic_bool *cancel, struct regauth_creds *ret, struct smr_error *err);
 
 /* Wipes and frees what is in it. */
 void regauth_creds_done(struct regauth_creds *c);

@@ -16,6 +16,7 @@
 #include "../core/cleanup.h"
 #include "../core/clock.h"
 
+#define POLL_MS      100
 #define NAME_MAX_LEN 64
 #define NAME_CHARS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
@@ -56,20 +57,31 @@ static int start(const char *program, int socket, pid_t *ret_pid)
 	return -r;
 }
 
+/* How long it may go on. */
+struct patience {
+	uint64_t deadline_ns;
+	const atomic_bool *cancel;
+};
+
+static int check_patience(const struct patience *p)
+{
+	if (p->cancel && atomic_load(p->cancel))
+		return -ECANCELED;
+	return clock_ns() >= p->deadline_ns ? -ETIMEDOUT : 0;
+}
+
 /* Until the helper closes its output. */
-static int read_output(int fd, uint64_t deadline_ns, struct buf *ret)
+static int read_output(int fd, const struct patience *patience, struct buf *ret)
 {
 	char data[4096];
 	int r = 0;
 
 	while (r == 0) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		uint64_t now = clock_ns();
 		ssize_t n;
 
-		if (now >= deadline_ns)
-			return -ETIMEDOUT;
-		if (poll(&p, 1, (int)((deadline_ns - now) / CLOCK_NS_PER_MS) + 1) <= 0)
+		r = check_patience(patience);
+		if (r < 0 || poll(&p, 1, POLL_MS) <= 0)
 			continue;
 		n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno == ECONNRESET))
@@ -84,7 +96,7 @@ static int read_output(int fd, uint64_t deadline_ns, struct buf *ret)
 }
 
 /* It may have closed its output and go on: the deadline holds for that too. */
-static int wait_for_end(pid_t pid, uint64_t deadline_ns, int *ret_status)
+static int wait_for_end(pid_t pid, const struct patience *patience, int *ret_status)
 {
 	for (;;) {
 		pid_t got = waitpid(pid, ret_status, WNOHANG);
@@ -93,14 +105,14 @@ static int wait_for_end(pid_t pid, uint64_t deadline_ns, int *ret_status)
 			return 0;
 		if (got < 0 && errno != EINTR)
 			return -errno;
-		if (clock_ns() >= deadline_ns)
-			return -ETIMEDOUT;
+		if (check_patience(patience) < 0)
+			return check_patience(patience);
 		usleep(5000);
 	}
 }
 
-static int talk(int fd, pid_t pid, const char *server, uint64_t deadline_ns, struct buf *ret,
-	int *ret_status)
+static int talk(int fd, pid_t pid, const char *server, const struct patience *patience,
+	struct buf *ret, int *ret_status)
 {
 	size_t n = strlen(server);
 	int r = 0;
@@ -110,9 +122,9 @@ static int talk(int fd, pid_t pid, const char *server, uint64_t deadline_ns, str
 		r = -errno;
 	shutdown(fd, SHUT_WR);
 	if (r == 0)
-		r = read_output(fd, deadline_ns, ret);
+		r = read_output(fd, patience, ret);
 	if (r == 0)
-		r = wait_for_end(pid, deadline_ns, ret_status);
+		r = wait_for_end(pid, patience, ret_status);
 	if (r < 0 && r != -ECHILD) {
 		kill(-pid, SIGKILL);
 		waitpid(pid, ret_status, 0);
@@ -127,10 +139,10 @@ static bool says_unknown(struct buf *out)
 	return s && strstr(s, "credentials not found");
 }
 
-int regauth_helper_get(const char *name, const char *server, unsigned timeout_s, struct buf *ret,
-	struct smr_error *err)
+int regauth_helper_get(const char *name, const char *server, unsigned timeout_s,
+	const atomic_bool *cancel, struct buf *ret, struct smr_error *err)
 {
-	uint64_t deadline = clock_ns() + timeout_s * CLOCK_NS_PER_S;
+	struct patience patience = {clock_ns() + timeout_s * CLOCK_NS_PER_S, cancel};
 	char program[NAME_MAX_LEN + 32];
 	int fds[2], r, status = 0;
 	pid_t pid;
@@ -143,10 +155,12 @@ int regauth_helper_get(const char *name, const char *server, unsigned timeout_s,
 	r = start(program, fds[1], &pid);
 	close(fds[1]);
 	if (r == 0)
-		r = talk(fds[0], pid, server, deadline, ret, &status);
+		r = talk(fds[0], pid, server, &patience, ret, &status);
 	close(fds[0]);
 	if (r == -ETIMEDOUT)
 		return error_set(err, r, "%s says nothing for %u seconds", program, timeout_s);
+	if (r == -ECANCELED)
+		return error_set(err, r, "stopped");
 	if (r == -EFBIG)
 		return error_set(err, r, "%s says more than credentials are long", program);
 	if (r < 0)

@@ -9,6 +9,8 @@
 #ifndef BUILD_REGAUTH_HELPER_H
 #define BUILD_REGAUTH_HELPER_H
 
+#include <stdatomic.h>
+
 #include "../core/buf.h"
 #include "../core/error.h"
 
@@ -16,8 +18,8 @@
 #define REGAUTH_HELPER_OUTPUT_MAX (64u << 10)
 
 /* Appends what it printed to `ret`, which has a maximum. -EINVAL: no valid NAME; -ENOENT: no such program, or it does not know
- * the server; -ETIMEDOUT; -EFBIG; -EIO: it failed. The message never has what it printed. */
-int regauth_helper_get(const char *name, const char *server, unsigned timeout_s, struct buf *ret,
-	struct smr_error *err);
+ * the server; -ETIMEDOUT; -ECANCELED (`cancel` may be NULL); -EFBIG; -EIO: it failed. The message never has what it printed. */
+int regauth_helper_get(const char *name, const char *server, unsigned timeout_s,
+	const atomic_bool *cancel, struct buf *ret, struct smr_error *err);
 
 #endif

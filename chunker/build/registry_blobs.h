@@ -8,7 +8,7 @@
  *
  * Nothing is downloaded before the first open. What is open for reading comes first, then the lowest layers, at most
  * REGISTRY_BLOBS_AHEAD files ahead. A layer that several have in common is downloaded once. A connection that breaks is
- * resumed where it broke (Range and If-Range); what gets nowhere five times in a row has failed.
+ * resumed where it broke (Range and If-Range); what gets nowhere eight times in a row has failed.
  *
  * Thread rule: any thread reads, one at a time from each blob; new and free are for the owner.
  */

@@ -11,7 +11,8 @@
 #include "../core/fd.h"
 #include "registry_http.h"
 
-#define FAILURES_MAX 5           /* in a row, of tries that got nowhere */
+#define FAILURES_MAX 8 /* in a row, of tries that got nowhere: ten seconds without a network */
+#define PATIENCE     2 /* doublings of the first pause */
 #define SOMEWHERE    (64u << 10) /* bytes */
 #define BLOCK        (256u << 10)
 #define ETAG_MAX     256
@@ -102,6 +103,7 @@ static int try_once(struct transport *t, struct progress *p, const char *url, bo
 		.sink = sink,
 		.owner = p};
 	struct transport_exchange x = {0};
+	bool whole;
 	int r;
 
 	if (p->offset > 0) {
@@ -118,6 +120,8 @@ static int try_once(struct transport *t, struct progress *p, const char *url, bo
 	p->begun = false;
 	r = registry_http_try(t, &req, &x, err);
 	learn_etag(p, &x);
+	/* Without a length, what was cut off looks complete, too. */
+	whole = x.content_len >= 0;
 	*ret_again = x.again;
 	*ret_asked_s = x.retry_after_s;
 	transport_exchange_done(&x);
@@ -127,6 +131,8 @@ static int try_once(struct transport *t, struct progress *p, const char *url, bo
 			*err = p->err;
 		return p->r;
 	}
+	if (r == 0 && p->offset < d->size && whole)
+		return error_set(err, -EBADMSG, "the layer is shorter than the manifest says");
 	if (r == 0 && p->offset < d->size) {
 		*ret_again = true;
 		return error_set(err, -ECONNRESET, "%s ended at byte %llu of %llu", url,
@@ -154,7 +160,7 @@ static int download(struct transport *t, struct progress *p, const char *url, st
 		if (clock_ns() > p->d->deadline_ns)
 			return error_set(err, -ETIMEDOUT, "%s: after %llu of %llu bytes: too slow",
 				url, (unsigned long long)p->offset, (unsigned long long)p->d->size);
-		if (registry_http_pause(failures, asked_s, p->d->cancel) < 0)
+		if (registry_http_pause(failures + PATIENCE, asked_s, p->d->cancel) < 0)
 			return error_set(err, -ECANCELED, "stopped");
 	}
 	return 0;

@@ -177,6 +177,8 @@ def serve(client):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(options.cert, options.key)
             client = context.wrap_socket(client, server_side=True)
+        elif client.recv(1, socket.MSG_PEEK) == b"\x16":  # TLS, which is not spoken here
+            raise OSError
         f = client.makefile("rb")
         while serve_one(client, f, entry):
             log(entry)

@@ -92,7 +92,7 @@ blobs["sha256:" + "1" * 64] = GZ
 case("config-digest-wrong", "other bytes than its digest", manifest(None, {**config(), "digest": "sha256:" + "2" * 64}))
 blobs["sha256:" + "2" * 64] = blobs[config()["digest"]]
 case("layer-longer", "longer than", manifest([layer(size=10)]))
-case("layer-shorter", "ended at byte", manifest([layer(size=len(GZ) + 10)]))
+case("layer-shorter", "shorter than", manifest([layer(size=len(GZ) + 10)]))
 case("layer-exabyte", "no size", manifest([layer(size=1 << 60)]))
 case("layer-petabyte", "more than is allowed", manifest([layer(size=1 << 49)]))
 case("layer-negative", "no size", manifest([layer(size=-1)]))

@@ -140,7 +140,7 @@ static void test_redirects_lead_to_https_and_not_into_the_machine(void **state)
 static int find(const char *json, const char *host, const char *path, struct regauth_creds *c)
 {
 	memset(c, 0, sizeof(*c));
-	return regauth_creds_parse(json, strlen(json), host, path, c, NULL);
+	return regauth_creds_parse(json, strlen(json), host, path, NULL, c, NULL);
 }
 
 static void test_credentials_are_found_by_the_longest_key(void **state)
@@ -191,7 +191,7 @@ static void make_helper(struct tempdir *dir, const char *name, const char *scrip
 static int run_helper(const char *name, struct buf *out, struct smr_error *err)
 {
 	buf_init(out, 1000);
-	return regauth_helper_get(name, "h.x", 1, out, err);
+	return regauth_helper_get(name, "h.x", 1, NULL, out, err);
 }
 
 static void test_helpers_are_asked_and_bounded(void **state)
@@ -202,6 +202,7 @@ static void test_helpers_are_asked_and_bounded(void **state)
 	struct regauth_creds c;
 	char path[PATH_MAX + 4096];
 	const char *old = getenv("PATH");
+	atomic_bool canceled = true;
 	uint64_t start;
 
 	(void)state;
@@ -237,6 +238,11 @@ static void test_helpers_are_asked_and_bounded(void **state)
 	assert_int_equal(run_helper("lingers", &out, &err), -ETIMEDOUT);
 	buf_done(&out);
 	assert_true(clock_ns() - start < 20 * CLOCK_NS_PER_S);
+	start = clock_ns();
+	buf_init(&out, 1000);
+	assert_int_equal(regauth_helper_get("hangs", "h.x", 60, &canceled, &out, &err), -ECANCELED);
+	buf_done(&out);
+	assert_true(clock_ns() - start < 5 * CLOCK_NS_PER_S);
 	setenv("PATH", saved, 1);
 	free(saved);
 	tempdir_done(&dir);
