@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash disable=SC2034  # what functions set, tests use
+# shellcheck shell=bash disable=SC2034,SC2154  # what functions set, tests use; functions.sh is there already
 # What the tests of registries share; after functions.sh.
 
 regpull=$BUILD_DIR/tests/system/regpull
