@@ -111,7 +111,8 @@ requires_netns()
 	unshare -n true 2> /dev/null || skip "network namespaces cannot be made here"
 }
 
-# own_mounts: from here on, mounts are seen by this test and what it starts only. Call it first: it starts the test anew.
+# own_mounts: from here on, mounts are seen by this test and what it starts only; others may still take down theirs. Call it
+# first: it starts the test anew.
 own_mounts()
 {
 	local status=0
@@ -119,7 +120,7 @@ own_mounts()
 	requires_root
 	requires_program unshare
 	unshare -m true 2> /dev/null || skip "mount namespaces cannot be made here"
-	IN_OWN_MOUNTS=1 unshare -m --propagation private "$0" || status=$?
+	IN_OWN_MOUNTS=1 unshare -m --propagation slave "$0" || status=$?
 	exit "$status"
 }
 
