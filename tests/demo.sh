@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The whole way once, for somebody who has never seen it: a Debian root file system becomes a disk image, the image becomes
-# chunks, a web server serves them, smrfs mounts them, and a program runs from the mount. ./dev demo builds and starts it.
+# The whole way once, for somebody who has never seen it: a container image becomes a disk image in chunks, a web server serves
+# them, smrfs mounts them, and the container's program runs from the mount. ./dev demo builds and starts it.
 #
 # usage: demo.sh BUILD-DIRECTORY      needs no root (then fuse2fs takes the place of the loop device)
 # shellcheck disable=SC2119  # nginx_bytes and nginx_requests need no argument
@@ -9,7 +9,7 @@
 
 build=$(realpath "${1:?usage: demo.sh BUILD-DIRECTORY}")
 PATH=$build/chunker/cmd:$build/fs:$PATH
-name=debian_12
+name=debian_hello
 bold='' dim='' off=''
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
 	bold=$'\033[1m' dim=$'\033[2m' off=$'\033[0m'
@@ -114,32 +114,40 @@ run()
 	show_as "chroot root $quoted" in_image root "$@"
 }
 
+# What run-config says, by hand: smr starts no containers.
 run_programs()
 {
 	run sed -n 's/^PRETTY_NAME=//p' /usr/lib/os-release
-	run python3 -c 'print("hello from a python3 that was not here", 6 * 7, "seconds ago")'
+	run python3 /srv/hello.py
 }
 
 requires_fuse
+requires_program jq
 start=$(now_ms)
 cd "$work"
 umask 022
 
-step "1. A root file system" "Debian's smallest, with python3, made of this machine's own packages (kept in .cache/)."
-make_rootfs
-printf '    %s: %s, %s files\n' "${rootfs##*/}" "$(human "$(du -sb "$rootfs" | cut -f1)")" \
-	"$(find "$rootfs" -type f | wc -l)"
+step "1. A container image" "Debian's smallest with python3; on that a layer that adds a program and removes documentation." \
+	"Made of this machine's own packages, as an OCI layout (kept in .cache/)."
+layout=$("$top/tests/demo-image.sh") || die "no container image"
+# shellcheck source=tests/layout.sh
+. "$top/tests/layout.sh"
+cp -r "$layout" debian
+layers_size=0
+while read -r digest size _; do
+	printf '    layer sha256:%s…  %10s\n' "${digest:0:12}" "$(human "$size")"
+	layers_size=$((layers_size + size))
+done < <(layout_layers debian hello)
 
-step "2. A disk image" "One ext4 file system, as a virtual machine would boot from."
-make_image "$rootfs" $name.img
-image_size=$(stat -c %s $name.img)
-show ls -lsh $name.img
-
-step "3. Chunks" "The image is cut into pieces of 512 KiB. Each is compressed and stored under its SHA-256."
-show smr -s store chunk $name.img
-show smr -s store ls
-rm $name.img
+step "2. Add it to a store" \
+	"The layers are merged into one ext4 file system, which is cut into pieces of 512 KiB. Each is compressed and" \
+	"stored under its SHA-256. Nothing is unpacked or mounted for that, and no root is needed."
+show smr -s store add oci:debian:hello
 store_size=$(du -sb store | cut -f1)
+
+step "3. What it is" "A container's settings come along."
+show smr -s store ls
+show smr -s store run-config $name
 
 step "4. A web server" "Any will do: the store is just files. Here it is nginx, on this machine."
 start_nginx store
@@ -149,6 +157,7 @@ step "5. Mount the store" "Nothing was downloaded yet, and there is the image ag
 mkdir -p mnt
 mount_store
 show ls -lsh mnt
+image_size=$(stat -c %s mnt/$name.img)
 fetched
 
 step "6. Mount the image" "The kernel reads a few blocks of it; only the chunks that hold them are fetched."
@@ -169,7 +178,8 @@ again=$(($(nginx_bytes) - first))
 unmount_all
 
 step "What happened"
-printf '    the image              %10s\n' "$(human "$image_size")"
+printf '    the layers, compressed %10s   (what a pull would fetch)\n' "$(human "$layers_size")"
+printf '    the image              %10s   (ext4)\n' "$(human "$image_size")"
 printf '    its chunks, compressed %10s\n' "$(human "$store_size")"
 printf '    fetched to run         %10s   (%s %% of them)\n' "$(human "$first")" $((first * 100 / store_size))
 printf '    fetched the next time  %10s   (asking what is new)\n' "$(human "$again")"
