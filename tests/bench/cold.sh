@@ -14,28 +14,6 @@ cleanup_fn umount_if_mounted "$work/mnt"
 delay=0.030
 readers=8
 
-# ---- a network of its own: the origin in one namespace, the client in another, 1 Gbit/s from one to the other ----
-
-make_link()
-{
-	local server=smr-bench-s$$ client=smr-bench-c$$
-	for space in "$server" "$client"; do
-		ip netns add "$space"
-		cleanup_fn ip netns del "$space"
-		ip -n "$space" link set lo up
-	done
-	ip -n "$server" link add wire type veth peer name wire netns "$client"
-	ip -n "$server" addr add 10.99.0.1/24 dev wire
-	ip -n "$client" addr add 10.99.0.2/24 dev wire
-	ip -n "$server" link set wire up
-	ip -n "$client" link set wire up
-	# 1 ms of burst is what a network card's queue holds; the limit is a switch's buffer
-	tc -n "$server" qdisc add dev wire root tbf rate 1gbit burst 128kb limit 4mb
-	# nsenter, not ip netns exec: that has a mount namespace of its own, which would hide the mount from us
-	server_run=(nsenter "--net=/run/netns/$server")
-	client_run=(nsenter "--net=/run/netns/$client")
-}
-
 # ---- what is measured ----
 
 # mount_cold URL OPTIONS [COMMAND...]: with an empty cache; wants mnt to be free.
