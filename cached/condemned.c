@@ -17,8 +17,8 @@ struct node {
 };
 
 /*
- * nodes[0] is the head of a ring in order of `since`: its newer is the oldest. The overdue ones are the first of it, up to
- * but without `young`.
+ * nodes[0] is the head of a ring in order of `since`: its newer is the oldest. The overdue ones are the
+ * first of it, up to but without `young`.
  *
  *     bytes = sum over the ring;    overdue = sum over those of it that are overdue
  */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Condemned bytes: files that were unlinked while somebody has them mapped. They take their space on disk until the last
- * map goes, so they count until the caller hears of that.
+ * Condemned bytes: files that were unlinked while somebody has them mapped. They take their space on
+ * disk until the last map goes, so they count until the caller hears of that.
  *
- * A chunk may be evicted, fetched and evicted again while an older file of it is still held: its files add up, and go together.
- * Who holds a file is asked to drop it, and soon does; what is held for longer than `grace` is *overdue*.
+ * A chunk may be evicted, fetched and evicted again while an older file of it is still held: its files
+ * add up, and go together. Who holds a file is asked to drop it, and soon does; what is held for longer
+ * than `grace` is *overdue*.
  *
- * Pure: no I/O, no clock, no locks; the caller serialises. Times in units of the caller's choice, not going back. Every operation is O(1),
- * but condemned_overdue, which is amortised O(1).
+ * Pure: no I/O, no clock, no locks; the caller serialises. Times in units of the caller's choice, not
+ * going back. Every operation is O(1), but condemned_overdue, which is amortised O(1).
  */
 #ifndef CACHED_CONDEMNED_H
 #define CACHED_CONDEMNED_H

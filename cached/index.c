@@ -176,8 +176,9 @@ static int open_folder(int cache_fd)
 
 /* ---- memory ---- */
 
-/* LMDB reads through a map of the whole file, which a search for random ids soon has touched everywhere: 120 MB at a million
- * records. Between transactions nobody needs these pages. Call in none, from the thread that env belongs to. */
+/* LMDB reads through a map of the whole file, which a search for random ids soon has touched
+ * everywhere: 120 MB at a million records. Between transactions nobody needs these pages. Call in none,
+ * from the thread that env belongs to. */
 static void release_pages(struct index *x)
 {
 	MDB_cursor *cursor;

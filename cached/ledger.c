@@ -16,7 +16,8 @@
 /* A time of use on disk is that exact, in seconds. */
 #define RECORD_GRAIN_S 60
 
-/* What is kept of a stamp; its `bytes` are in the lruk. The array of a million of these is why it is packed. */
+/* What is kept of a stamp; its `bytes` are in the lruk. The array of a million of these is why it is
+ * packed. */
 struct kept {
 	uint64_t ino;
 	int64_t ctime_ns;

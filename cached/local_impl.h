@@ -39,7 +39,8 @@ struct local {
 /* Sets the clock; then starts the thread that evicts. 0 or a negative errno. */
 void local_room_init(struct local *l);
 int local_room_start(struct local *l);
-/* Seconds since the epoch as of the start, plus what went by since: a clock that is set does not change it. */
+/* Seconds since the epoch as of the start, plus what went by since: a clock that is set does not change
+ * it. */
 uint32_t local_room_now(const struct local *l);
 /* Removes the chunk, whose record is still there if it was known. */
 void local_room_forget(struct local *l, const struct chunkid *id);

@@ -38,7 +38,8 @@ uint32_t local_room_now(const struct local *l)
  * remain is a record without a file, which the next look for it strikes; a file without a record would
  * take its space for ever. */
 
-/* Its bytes are condemned until it is clear that nobody maps them: who drops them meanwhile is not missed. Call with lock held. */
+/* Its bytes are condemned until it is clear that nobody maps them: who drops them meanwhile is not
+ * missed. Call with lock held. */
 static bool strike(struct local *l, const struct chunkid *id)
 {
 	return l->opts.held ? ledger_condemn(l->ledger, id, local_room_now(l))

@@ -1,32 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * LRU-K with K = 2: which chunk to give up when the cache is full. Source: E. O'Neil, P. O'Neil, G. Weikum, "The LRU-K
- * page replacement algorithm for database disk buffering", SIGMOD '93.
+ * LRU-K with K = 2: which chunk to give up when the cache is full. Source: E. O'Neil, P. O'Neil, G.
+ * Weikum, "The LRU-K page replacement algorithm for database disk buffering", SIGMOD '93.
  *
- * The victim is the chunk whose last use but one lies furthest back. One that was used only once has none, so it goes before all
- * that were used twice: a scan over everything pushes out nothing but itself. Two refinements of the paper:
+ * The victim is the chunk whose last use but one lies furthest back. One that was used only once has
+ * none, so it goes before all that were used twice: a scan over everything pushes out nothing but
+ * itself. Two refinements of the paper:
  *
  *   correlated period   Uses that follow one another within it count as one (a boot reads a chunk many times in a second). While it
  *                       runs, the chunk is *recent*: no victim unless everything is, and then the least recently used one is.
  *   retained history    The times of a chunk that was removed are kept for a while, so that one that comes back for its second
  *                       use is known to be one. Bounded by count (the longest removed is forgotten first) and by age.
  *
- * Of what the paper stores for a page, K = 2 needs two times: `last` is LAST(p); and as HIST(p,2) becomes HIST(p,1) plus the
- * length of the burst that HIST(p,1) began, `prev`, which is HIST(p,2), is simply the last use of the burst before.
+ * Of what the paper stores for a page, K = 2 needs two times: `last` is LAST(p); and as HIST(p,2)
+ * becomes HIST(p,1) plus the length of the burst that HIST(p,1) began, `prev`, which is HIST(p,2), is
+ * simply the last use of the burst before.
  *
  *     a use at `now`:   now - last > correlated period:   prev = last, last = now      a new burst
  *                       otherwise:                        last = now                   the same one
  *     victim:           least (prev, last, id) of those with now - last > correlated period; else least recently used
  *
- * A *pinned* chunk is never a victim; an id may be pinned before its chunk is there and after it went. The pin counts as one use that
- * lasts until the unpin: then the chunk is recent.
+ * A *pinned* chunk is never a victim; an id may be pinned before its chunk is there and after it went.
+ * The pin counts as one use that lasts until the unpin: then the chunk is recent.
  *
- * Each chunk that is there has a slot, a small number that stays its own until it is removed: callers keep what they know
- * of it in an array of their own. About 65 bytes a chunk, history included, and no allocation per chunk.
+ * Each chunk that is there has a slot, a small number that stays its own until it is removed: callers
+ * keep what they know of it in an array of their own. About 65 bytes a chunk, history included, and no
+ * allocation per chunk.
  *
- * Pure: no I/O, no clock, no locks; the caller serialises. Times are in units of the caller's choice, later than 0, and never go back:
- * an earlier one is taken for the latest seen. Bytes are those on disk, in blocks of 512, rounded up.
- * O(log n), n being the number of chunks; a use is amortised O(1) until its correlated period ends.
+ * Pure: no I/O, no clock, no locks; the caller serialises. Times are in units of the caller's choice,
+ * later than 0, and never go back: an earlier one is taken for the latest seen. Bytes are those on
+ * disk, in blocks of 512, rounded up. O(log n), n being the number of chunks; a use is amortised O(1)
+ * until its correlated period ends.
  */
 #ifndef CACHED_LRUK_H
 #define CACHED_LRUK_H
@@ -61,8 +65,8 @@ void lruk_free(struct lruk *l);                         /* NULL is fine */
 /* A use of a chunk that is now there, or is with other bytes. 0 or -ENOMEM: then nothing has changed. */
 int lruk_add(
 	struct lruk *l, const struct chunkid *id, uint64_t bytes, uint32_t now, uint32_t *ret_slot);
-/* Adds a chunk with the times of an earlier run, which ended its burst: it is not recent. One that is there already
- * keeps its times and gets the bytes. 0 or -ENOMEM. */
+/* Adds a chunk with the times of an earlier run, which ended its burst: it is not recent. One that is
+ * there already keeps its times and gets the bytes. 0 or -ENOMEM. */
 int lruk_load(struct lruk *l, const struct chunkid *id, uint64_t bytes, struct lruk_times times,
 	uint32_t now, uint32_t *ret_slot);
 /* true, and its slot, if it is there. */

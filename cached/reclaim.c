@@ -11,11 +11,12 @@
 
 #define SPARE_MAX (512ull << 20)
 
-/* Others fill the disk too, so it is looked at from time to time, and after so many bytes of ours, or a quarter of min_free. */
+/* Others fill the disk too, so it is looked at from time to time, and after so many bytes of ours, or a
+ * quarter of min_free. */
 #define LOOK_INTERVAL_NS (5 * CLOCK_NS_PER_S)
 #define LOOK_BYTES       (8ull << 20)
-/* Some file systems free what was unlinked only later, as do those who hold it: where the space did not come at once, the next look
- * waits, lest what is missing be evicted twice. */
+/* Some file systems free what was unlinked only later, as do those who hold it: where the space did not
+ * come at once, the next look waits, lest what is missing be evicted twice. */
 #define SETTLE_NS CLOCK_NS_PER_S
 
 struct reclaim {

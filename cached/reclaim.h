@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * When to evict, and how much: a thread that starts when the cache has passed its high watermark and stops at the low one,
- * or when the disk has less than `min_free` left and stops when that is there again. What to evict, the caller knows.
+ * When to evict, and how much: a thread that starts when the cache has passed its high watermark and
+ * stops at the low one, or when the disk has less than `min_free` left and stops when that is there
+ * again. What to evict, the caller knows.
  *
  *     0 ........................ low ............ high ............ size
  *                                 <--- evicted --->                 who puts must evict first (local.c)
  *
- * Low is 15/16 of the size, or 512 MiB below it if that is more; high is in the middle. A cache that cannot spare that much, below 64 MiB,
- * has no watermarks: it evicts chunk for chunk.
+ * Low is 15/16 of the size, but at most 512 MiB below it; high is in the middle. A cache that
+ * cannot spare that much, below 64 MiB, has no watermarks: it evicts chunk for chunk.
  *
  * Any thread. No lock is held while the callbacks run.
  */

@@ -736,6 +736,70 @@ static void test_many_threads_leave_no_file_that_nobody_accounts_for(void **stat
 	assert_int_equal(files_in_pool(f), 0);
 }
 
+/* As a daemon with clients: each worker pins, holds what is evicted for a while, and drops it. */
+static void *room_worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct fixture *f = w->f;
+
+	for (unsigned i = 0; i < 1500; i++) {
+		unsigned n = w->first + rand_r(&w->seed) % 8 * w->step;
+		struct chunkid id = id_of(n), pinned = id_of(w->first);
+		struct local_usage u;
+		int r = get(f, n);
+
+		if (r == -ENOENT)
+			r = put(f, n);
+		if (r < 0 && r != -ENOSPC)
+			w->wrong++;
+		local_usage(f->local, &u);
+		/* beside what four workers are just putting */
+		if (u.live_bytes + u.condemned_bytes > f->size + 4 * SIZE)
+			w->wrong++;
+		if (i % 8 == 0 && local_pin(f->local, &pinned, 1) < 0)
+			w->wrong++;
+		if (i % 8 == 4)
+			local_unpin(f->local, &pinned, 1);
+		atomic_store(&f->holds, i % 3 == 0);
+		if (i % 2)
+			local_dropped(f->local, &id);
+	}
+	return NULL;
+}
+
+static void test_many_threads_with_pins_and_holders_keep_the_bound(void **state)
+{
+	struct fixture *f = *state;
+	struct worker w[4];
+	pthread_t threads[4];
+
+	f->size = 8 * SIZE;
+	f->has_holder = true;
+	reopen(f);
+	for (unsigned i = 0; i < 4; i++) {
+		w[i] = (struct worker){.f = f, .seed = i, .first = i, .step = 4};
+		assert_int_equal(pthread_create(&threads[i], NULL, room_worker_main, &w[i]), 0);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(w[i].wrong, 0);
+	}
+	for (unsigned n = 0; n < 32; n++) {
+		struct chunkid id = id_of(n);
+
+		local_dropped(f->local, &id);
+		local_unpin(f->local, &id, 1);
+	}
+	assert_int_equal(usage(f).condemned_bytes, 0);
+	assert_int_equal(usage(f).pinned_bytes, 0);
+	assert_true(usage(f).live_bytes <= f->size);
+	assert_true(files_in_pool(f) <= usage(f).live_chunks);
+	atomic_store(&f->holds, false);
+	f->size = 1;
+	reopen(f);
+	assert_int_equal(files_in_pool(f), 0);
+}
+
 static void test_a_full_disk_is_an_error_and_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -786,6 +850,7 @@ int main(void)
 		CASE(test_the_bound_holds_after_a_crash_too),
 		CASE(test_chunks_not_used_since_a_crash_are_accounted_for_after_the_next_start),
 		CASE(test_many_threads_leave_no_file_that_nobody_accounts_for),
+		CASE(test_many_threads_with_pins_and_holders_keep_the_bound),
 		CASE(test_a_full_disk_is_an_error_and_leaves_nothing),
 	};
 
