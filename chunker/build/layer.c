@@ -73,8 +73,8 @@ static int explain(int r, const char *what, const char *path, struct smr_error *
 		{-ENOTDIR, "something in front of a '/' is no directory"},
 		{-ELOOP, "its symlinks go in circles"},
 		{-EXDEV, "a symlink in it leads out of the image"},
-		{-EFBIG, "the image has too many files (--max-entries allows more), or too deep "
-			 "ones"},
+		{-EFBIG, "the image has more files than --max-entries or 320 MiB of memory hold, "
+			 "or too deep ones"},
 	};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
