@@ -6,7 +6,7 @@
 requires_fuse
 requires_root
 requires_netns
-requires_program curl tc
+requires_program curl tc zstd
 
 make_bench_store
 mkdir -p "$work/mnt"
@@ -68,6 +68,18 @@ url_list "$near" 'output = "/dev/null"' > "$work/urls.nowhere"
 near_ours() { mount_cold "$near" timeout=60; sample near.ours read_all; umount_cold; }
 near_curl() { sample near.curl curl_all near; }
 near_nowhere() { sample near.nowhere curl_all nowhere; }
+# What a cold read does beside fetching: the objects as chunks on disk, each with its hash known.
+near_unpacked() { sample near.unpacked benchtool run "$work/unpack"; }
+cat > "$work/unpack" <<-END
+	#!/bin/sh -e
+	rm -rf "$work/fetched"
+	mkdir "$work/fetched"
+	cd "$work/fetched"
+	curl -sS --no-progress-meter --fail --parallel --parallel-max 16 -K "$work/urls.near"
+	ls | xargs -n 64 -P "$(nproc)" zstd -dq --rm
+	ls | xargs -n 64 -P "$(nproc)" sha256sum > /dev/null
+END
+chmod +x "$work/unpack"
 
 make_link
 serve "$store" 10.99.0.1 $delay "${server_run[@]}"
@@ -100,7 +112,7 @@ origin_answer()
 }
 answer_alone() { sample answer origin_answer; }
 
-interleave near_ours near_curl near_nowhere
+interleave near_ours near_curl near_nowhere near_unpacked
 interleave far_ours far_curl
 interleave one_reader many_readers answer_alone
 keep cold
@@ -110,6 +122,7 @@ link_share() { awk -v t="$(median "$1")" -v b="$wire_bytes" 'BEGIN { printf "%.4
 table "cold: an empty cache, $(calc "$wire_bytes / 1e6" | cut -d. -f1) MB of objects over HTTP"
 compare_times "sequential, loopback / curl --parallel into files" near.ours near.curl '>=' 0.9 figure s
 compare_times "sequential, loopback / curl --parallel to /dev/null" near.ours near.nowhere - '' figure s
+compare_times "sequential, loopback / curl, then zstd -d and sha256sum" near.ours near.unpacked - '' figure s
 row "share of a 1 Gbit/s link, 30 ms a response" "$(figure far.ours s)" "-" "$(link_share far.ours)" '>=' 0.8
 row "    curl --parallel into files on that link" "$(figure far.curl s)" "-" "$(link_share far.curl)" - ''
 compare "scattered, $readers readers / 1, 30 ms a response" many one '>=' 6 figure /s %.0f
