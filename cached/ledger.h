@@ -51,7 +51,7 @@ bool ledger_condemn(struct ledger *l, const struct chunkid *id, uint32_t now_s);
 /* Nobody maps a removed file of it any more; nothing when none is condemned. */
 void ledger_release(struct ledger *l, const struct chunkid *id);
 /* What must go next so that what is live, and what is due, comes down to `target` bytes: take it out
- * with ledger_remove or ledger_condemn. *ret_record: to put it back by ledger_load. false: the target
+ * with ledger_remove or ledger_condemn. *ret_record and *ret_verified: to put it back. false: the target
  * is met, or nothing but pinned chunks is left. */
 bool ledger_victim(struct ledger *l, uint64_t target, uint32_t now_s, struct chunkid *ret_id,
 	struct index_record *ret_record, bool *ret_verified);

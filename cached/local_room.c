@@ -75,23 +75,30 @@ void local_room_forget(struct local *l, const struct chunkid *id)
 
 /* ---- eviction ---- */
 
-/* A file that cannot be unlinked is there, and must be accounted for. */
+/* A file that cannot be unlinked is there, and must be accounted for. It counts as used, so that the
+ * next victim is another one. */
 static void put_back(
-	struct local *l, const struct chunkid *id, struct index_record *rec, bool verified)
+	struct local *l, const struct chunkid *id, const struct index_record *old, bool verified)
 {
+	struct index_record rec;
+
 	{
 		locked(&l->lock);
 		ledger_release(l->ledger, id);
 		if (ledger_has(l->ledger, id))
 			return;
-		if (ledger_load(l->ledger, id, rec, verified, local_room_now(l)) < 0)
+		if (ledger_add(l->ledger, id, &old->stamp, verified, local_room_now(l), &rec) < 0) {
 			l->lost = true;
+			return;
+		}
 	}
 	if (!verified)
-		rec->stamp.ino = 0; /* as the scan leaves it */
-	index_put(l->index, id, rec);
+		rec.stamp.ino = 0; /* as the scan leaves it */
+	index_put(l->index, id, &rec);
 }
 
+/* false also when a victim could not be removed: on a disk that is read-only none can, so the next put is
+ * early enough to try the next one. */
 static bool evict(void *user, uint64_t target)
 {
 	struct local *l = user;

@@ -527,6 +527,30 @@ static void test_files_that_cannot_be_removed_stay_accounted_for(void **state)
 	open_local(f);
 }
 
+static void test_a_file_that_cannot_be_removed_does_not_stop_eviction(void **state)
+{
+	struct fixture *f = *state;
+	char path[PATH_MAX + 2];
+
+	f->size = 4 * SIZE;
+	reopen(f);
+	for (unsigned i = 1; i <= 4; i++)
+		assert_int_equal(put(f, i), 0);
+	path_of(f, 1, path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	strcat(path, "/x");
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (unsigned i = 5; i <= 40; i++) {
+		assert_int_equal(put(f, i), 0);
+		assert_true(usage(f).live_bytes <= f->size + SIZE);
+	}
+	assert_true(counters(f).evicted >= 34);
+	assert_int_equal(get(f, 40), 0);
+	assert_int_equal(get(f, 20), -ENOENT);
+	assert_int_equal(rmdir(path), 0);
+}
+
 /* ---- damage ---- */
 
 static void test_a_damaged_file_is_caught_and_forgotten(void **state)
@@ -840,6 +864,7 @@ int main(void)
 		CASE(test_holders_that_do_not_drop_cost_other_chunks_in_the_end),
 		CASE(test_the_disk_keeps_its_free_space),
 		CASE(test_files_that_cannot_be_removed_stay_accounted_for),
+		CASE(test_a_file_that_cannot_be_removed_does_not_stop_eviction),
 		CASE(test_a_damaged_file_is_caught_and_forgotten),
 		CASE(test_damage_while_it_was_closed_is_caught),
 		CASE(test_a_bad_one_is_forgotten),
