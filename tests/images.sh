@@ -21,7 +21,7 @@ umask 022
 top=$(cd "$(dirname "$0")/.." && pwd)
 cache=${SMR_TEST_CACHE:-$top/.cache}
 mkdir -p "$cache"
-final=$(realpath "$cache")/images-v1
+final=$(realpath "$cache")/images-v2
 layout=$final.tmp
 work=$final.work
 
@@ -64,13 +64,13 @@ inside()
 	[ ! -e "$work/resolv.conf" ] || mv "$work/resolv.conf" "$tree/etc/resolv.conf"
 }
 
-# As a Dockerfile does it, lists removed again.
+# As a Dockerfile does it, with what was downloaded and indexed for it removed again.
 apt_install()
 {
 	inside sh -ec 'export DEBIAN_FRONTEND=noninteractive
 		apt-get update -q
 		apt-get install -q -y --no-install-recommends "$@"
-		rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/log/apt /var/log/dpkg.log' sh "$@"
+		rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log' sh "$@"
 }
 
 # npm_install FOLDER PACKAGE...
@@ -100,6 +100,7 @@ build()
 	umoci config --image "$layout:empty" --config.cmd /bin/bash
 	begin empty
 	cp -a "$rootfs/." "$tree"
+	rm -rf "$tree"/var/cache/apt/*
 	end base
 
 	begin base

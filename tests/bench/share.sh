@@ -3,6 +3,7 @@
 # How much nine images that share bases take together: as chunks of smr, as casync's (its defaults), as gzip layers. And what an
 # application layer costs whose files are the same but for their times.
 . "$(dirname "$0")/lib.sh"
+own_mounts "$@"
 requires_fuse
 requires_loop
 requires_program casync jq umoci python3

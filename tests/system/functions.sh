@@ -20,7 +20,8 @@ export SMR_TEST_CACHE=${SMR_TEST_CACHE:-$top/.cache}
 # nothing of the machine's own configuration takes part
 export SMR_CONF='' LC_ALL=C
 unset SMR_STORE SMR_CACHE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy
-PATH=$PATH:/usr/sbin:/sbin:$SMR_TEST_CACHE/nginx-v1/usr/sbin # where ./dev unpacks it
+PATH=$PATH:/usr/sbin:/sbin
+PATH=$PATH:$SMR_TEST_CACHE/nginx-v1/usr/sbin:$SMR_TEST_CACHE/docker-registry-v1/usr/bin # where ./dev unpacks them
 
 # ---- ending ----
 
@@ -111,8 +112,8 @@ requires_netns()
 	unshare -n true 2> /dev/null || skip "network namespaces cannot be made here"
 }
 
-# own_mounts: from here on, mounts are seen by this test and what it starts only; others may still take down theirs. Call it
-# first: it starts the test anew.
+# own_mounts [ARG...]: from here on, mounts are seen by this test and what it starts only; others may still take down theirs. Call it
+# first: it starts the test anew, with these arguments.
 own_mounts()
 {
 	local status=0
@@ -120,7 +121,7 @@ own_mounts()
 	requires_root
 	requires_program unshare
 	unshare -m true 2> /dev/null || skip "mount namespaces cannot be made here"
-	IN_OWN_MOUNTS=1 unshare -m --propagation slave "$0" || status=$?
+	IN_OWN_MOUNTS=1 unshare -m --propagation slave "$0" "$@" || status=$?
 	exit "$status"
 }
 
