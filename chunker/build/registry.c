@@ -376,9 +376,11 @@ static int prepare_blobs(struct registry *g)
 		log_debug("layers are not kept: %s", why.message);
 	blobs.cache = g->cache;
 	r = registry_blobs_new(&blobs, &g->blobs);
-	if (r == 0)
-		g->source.n_cached = registry_blobs_cached(g->blobs);
-	return r;
+	if (r < 0)
+		return r;
+	g->source.n_cached = registry_blobs_cached(g->blobs);
+	g->source.download_bytes = registry_blobs_bytes(g->blobs);
+	return 0;
 }
 
 int registry_open(const char *arg, const struct source_options *opts, struct source **ret,

@@ -363,6 +363,11 @@ size_t registry_blobs_cached(const struct registry_blobs *b)
 	return b->n_cached;
 }
 
+uint64_t registry_blobs_bytes(const struct registry_blobs *b)
+{
+	return b->total;
+}
+
 /* ---- readers ---- */
 
 int registry_blobs_open(

@@ -47,6 +47,8 @@ void registry_blobs_free(struct registry_blobs *b);
 
 /* Layers that need no network. */
 size_t registry_blobs_cached(const struct registry_blobs *b);
+/* Bytes of the others; before the first is open. */
+uint64_t registry_blobs_bytes(const struct registry_blobs *b);
 
 int registry_blobs_open(
 	struct registry_blobs *b, size_t layer, struct registry_blob **ret, struct smr_error *err);

@@ -103,7 +103,8 @@ struct source {
 	size_t config_len;
 	struct source_layer *layers; /* the lowest first */
 	size_t n_layers;
-	uint64_t n_cached; /* layers that need no network */
+	uint64_t n_cached;       /* layers that need no network */
+	uint64_t download_bytes; /* what the others take of it */
 };
 
 /* `arg` of any kind with layers. -EINVAL for dir: and img:. `opts` may be NULL. */

@@ -9,6 +9,7 @@
 
 #include "../build/layer_cache.h"
 #include "../build/source_file.h"
+#include "../core/cleanup.h"
 #include "../core/log.h"
 #include "../core/units.h"
 #include "progress.h"
@@ -73,6 +74,29 @@ void assemble_print_defaults(const struct cmd *c)
 		printf("  %-10s  %s, up to %s\n", "layers", dir, units_format_size(bytes, size));
 }
 
+static void on_download(void *user, uint64_t bytes, uint64_t total)
+{
+	struct assemble_reading *g = user;
+	locked(&g->lock);
+	if (!atomic_load(&g->downloading))
+		return;
+	progress_add(g->progress, bytes, bytes);
+	if (atomic_fetch_add(&g->downloaded, bytes) + bytes < total)
+		return;
+	progress_change(g->progress, "read", g->total);
+	progress_add(g->progress, atomic_load(&g->read), 0);
+	atomic_store(&g->downloading, false);
+}
+
+static void on_progress(void *user, uint64_t bytes, uint64_t files)
+{
+	struct assemble_reading *g = user;
+	(void)files;
+	atomic_fetch_add(&g->read, bytes);
+	if (!atomic_load(&g->downloading))
+		progress_add(g->progress, bytes, bytes);
+}
+
 int assemble_open(struct assemble *a, const struct cmd *c, const struct assemble_options *o,
 	const char *arg, struct interrupt *intr, struct smr_error *err)
 {
@@ -96,18 +120,14 @@ int assemble_open(struct assemble *a, const struct cmd *c, const struct assemble
 	if (r < 0)
 		return r;
 	opts.cache_dir = *layers ? layers : NULL;
+	opts.progress = on_download;
+	opts.user = &a->reading;
 	r = source_open(arg, &opts, &a->source, err);
 	if (r < 0)
 		return r;
 	a->reference = strdup(a->source->reference);
 	snprintf(a->name, sizeof(a->name), "%s", a->source->name);
 	return a->reference ? 0 : -ENOMEM;
-}
-
-static void on_progress(void *user, uint64_t bytes, uint64_t files)
-{
-	(void)files;
-	progress_add(user, bytes, bytes);
 }
 
 static uint64_t blob_bytes(const struct source *s)
@@ -118,18 +138,31 @@ static uint64_t blob_bytes(const struct source *s)
 	return total;
 }
 
+static void stop_progress(struct assemble_reading *g)
+{
+	struct progress *p;
+	{
+		locked(&g->lock);
+		atomic_store(&g->downloading, false);
+		p = take_ptr(g->progress);
+	}
+	progress_stop(p);
+}
+
 static int flatten(struct assemble *a, const struct cmd *c, const struct limits *limits,
 	struct interrupt *intr, struct smr_error *err)
 {
+	struct assemble_reading *g = &a->reading;
 	struct flatten_options opts = {
-		.limits = limits,
-		.cancel = &intr->hit,
-		.progress = on_progress,
-		.user = progress_start("read", blob_bytes(a->source), c->quiet),
-	};
+		.limits = limits, .cancel = &intr->hit, .progress = on_progress, .user = g};
+	bool network = a->kind == SOURCE_REGISTRY && a->source->n_cached < a->source->n_layers;
+	g->total = blob_bytes(a->source);
+	atomic_store(&g->downloading, network);
+	g->progress = progress_start(network ? "download" : "read",
+		network ? a->source->download_bytes : g->total, c->quiet);
 	int r = a->source ? flatten_layers(a->source, &opts, &a->flat, err)
 			  : flatten_dir(a->path, &opts, &a->flat, err);
-	progress_stop(opts.user);
+	stop_progress(g);
 	return r;
 }
 

@@ -38,13 +38,28 @@ struct assemble_options {
 	ARGS_UINT(1, UINT32_MAX, "max-entries", 0, values, member.max_entries, "N", \
 		"refuse images of more files (2000000)")
 
-/* Something opened, then built. Zeros before assemble_open. */
+/* Layers on their way: downloaded ones are shown until all are there, then what was read of them. */
+struct assemble_reading {
+	pthread_mutex_t lock;      /* for downloads, which may outlive the reading */
+	struct progress *progress; /* NULL: not now, or nothing is shown */
+	atomic_bool downloading;
+	atomic_uint_least64_t downloaded, read; /* bytes */
+	uint64_t total;                         /* to be read */
+};
+
+/* Something opened, then built. ASSEMBLE_INIT before assemble_open; it stays where it is. */
+#define ASSEMBLE_INIT                                      \
+	{                                                  \
+		.reading.lock = PTHREAD_MUTEX_INITIALIZER, \
+	}
+
 struct assemble {
 	enum source_kind kind;
 	const char *path;            /* dir:, img: */
 	struct source *source;       /* NULL: dir:, img: */
 	char *reference;             /* for the recipe */
 	char name[NAME_LEN_MAX + 1]; /* the image's own; "": none that is valid */
+	struct assemble_reading reading;
 	struct flatten flat;
 	struct ext4_image *image;
 	struct imgfile file; /* img: */

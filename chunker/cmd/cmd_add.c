@@ -69,6 +69,7 @@ static int publish(const struct cmd *c, const struct values *v, const char *name
 	struct imgsource img = assemble_image(a);
 	struct published_build built = {.source = a->reference,
 		.n_layers = a->source ? a->source->n_layers : 0,
+		.n_cached = a->source ? a->source->n_cached : 0,
 		.n_entries = a->n_entries,
 		.layout = a->image ? LAYOUT_VERSION : 0,
 		.config = a->source ? a->source->config : NULL,
@@ -99,7 +100,7 @@ static int publish(const struct cmd *c, const struct values *v, const char *name
 static int add(const struct cmd *c, const struct values *v, const char *arg, struct interrupt *intr,
 	struct smr_error *err)
 {
-	struct assemble a = {0};
+	struct assemble a = ASSEMBLE_INIT;
 	struct store *store = NULL;
 	uint32_t chunk_size;
 	int r = assemble_open(&a, c, &v->from, arg, intr, err);

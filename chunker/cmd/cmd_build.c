@@ -83,7 +83,7 @@ static int print(const struct cmd *c, const struct assemble *a, const char *path
 static int build(const struct cmd *c, const struct values *v, const char *source,
 	struct interrupt *intr, struct smr_error *err)
 {
-	struct assemble a = {0};
+	struct assemble a = ASSEMBLE_INIT;
 	struct outfile to;
 	uint32_t chunk_size;
 	int r = cutting_chunk_size(c, &v->cut, 0, &chunk_size, err);

@@ -28,7 +28,7 @@ struct progress {
 	atomic_uint_least64_t done, bytes;
 
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards stopping */
+	pthread_mutex_t lock; /* guards stopping, label, total and started_ns */
 	pthread_cond_t wake;
 	bool stopping;
 };
@@ -105,9 +105,9 @@ static void draw(struct progress *p, uint64_t now)
 static void *draw_loop(void *arg)
 {
 	struct progress *p = arg;
-	uint64_t next = p->started_ns + QUIET_NS;
 	bool drawn = false;
 	locked(&p->lock);
+	uint64_t next = p->started_ns + QUIET_NS;
 	while (!p->stopping) {
 		struct timespec at = clock_timespec(next);
 		pthread_cond_timedwait(&p->wake, &p->lock, &at);
@@ -179,6 +179,18 @@ void progress_reach(struct progress *p, uint64_t done, uint64_t bytes)
 				      memory_order_relaxed, memory_order_relaxed))
 		;
 	atomic_fetch_add_explicit(&p->bytes, bytes, memory_order_relaxed);
+}
+
+void progress_change(struct progress *p, const char *label, uint64_t total)
+{
+	if (!p)
+		return;
+	locked(&p->lock);
+	p->label = label;
+	p->total = total;
+	p->started_ns = clock_ns();
+	atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->bytes, 0, memory_order_relaxed);
 }
 
 void progress_stop(struct progress *p)

@@ -23,6 +23,8 @@ struct progress *progress_start(const char *label, uint64_t total, bool quiet);
 void progress_add(struct progress *p, uint64_t done, uint64_t bytes);
 /* At least so much of the total is done. */
 void progress_reach(struct progress *p, uint64_t done, uint64_t bytes);
+/* The same line for what comes next, from zero on. Any thread. */
+void progress_change(struct progress *p, const char *label, uint64_t total);
 /* Clears the line and frees. */
 void progress_stop(struct progress *p);
 

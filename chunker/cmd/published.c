@@ -13,10 +13,10 @@
 static int add_build(json_t *object, const struct published_build *b)
 {
 	return json_object_update_new(
-		object, json_pack("{s:o, s:I, s:I, s:i}", "source",
+		object, json_pack("{s:o, s:I, s:I, s:I, s:i}", "source",
 				output_json_text(b->source, strlen(b->source)), "layers",
-				(json_int_t)b->n_layers, "entries", (json_int_t)b->n_entries,
-				"layout", (int)b->layout));
+				(json_int_t)b->n_layers, "kept_layers", (json_int_t)b->n_cached,
+				"entries", (json_int_t)b->n_entries, "layout", (int)b->layout));
 }
 
 static int print_json(const struct store *s, const char *name, uint32_t chunk_size,
@@ -72,11 +72,14 @@ static int print_runs(const char *name, const struct published_build *b)
 static void print_built(const struct published_build *b)
 {
 	char n[UNITS_TEXT_MAX + 4];
-	if (b->n_layers)
-		printf("  layers  %llu, %s files\n", (unsigned long long)b->n_layers,
-			units_format_count(b->n_entries, n));
-	else if (b->n_entries)
+	if (b->n_layers) {
+		printf("  layers  %llu", (unsigned long long)b->n_layers);
+		if (b->n_cached)
+			printf(" (%llu kept from before)", (unsigned long long)b->n_cached);
+		printf(", %s files\n", units_format_count(b->n_entries, n));
+	} else if (b->n_entries) {
 		printf("  files   %s\n", units_format_count(b->n_entries, n));
+	}
 }
 
 static int print_text(

@@ -10,6 +10,7 @@
 struct published_build {
 	const char *source; /* its reference */
 	uint64_t n_layers;  /* 0: it was no image of layers */
+	uint64_t n_cached;  /* of them that were not downloaded, as they had been before */
 	uint64_t n_entries; /* names in the tree */
 	uint32_t layout;    /* version */
 	const char *config; /* OCI config; NULL: none */

@@ -65,6 +65,11 @@ printf 'layer_cache = much\n' > "$SMR_CONF"
 must_fail layer_cache smr -q build "$registry/small:1" -o "$work/out.img"
 SMR_CONF=
 
+echo "nothing is downloaded that is too large"
+forget_requests
+must_fail 'more than is allowed' smr -q build "$registry/app:1" -o "$work/out.img" --max-size 4M
+[ "$(blob_requests)" -le 1 ]
+
 echo "several at once"
 for i in 1 2 3 4; do
 	smr -q build "$registry/app:1" -o "$work/out$i.img" &
