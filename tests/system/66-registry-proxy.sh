@@ -33,3 +33,21 @@ pull "$plain/app:1" "$work/out"
 [ "$(front_count true)" -eq 0 ] || die "loopback by a proxy"
 must_fail registry.test env no_proxy=registry.test "$regpull" --insecure registry.test:5000/app:1
 [ "$(front_count true)" -eq 0 ] || die "no_proxy does not count"
+
+echo "docker.io, which is elsewhere"
+unset http_proxy HTTPS_PROXY ALL_PROXY
+registry=$plain
+push "$work/image:latest" library/debian:latest
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=registry-1.docker.io \
+	-addext subjectAltName=DNS:registry-1.docker.io -keyout "$work/key.pem" -out "$work/cert.pem" 2> /dev/null
+start_front --cert "$work/cert.pem" --key "$work/key.pem" --as "$plain"
+hub_log=$front_log
+registry=$front
+start_front
+https_proxy=http://$front smr -s "$work/store" add -q --ca "$work/cert.pem" debian
+[ "$(jq -s '[.[] | select(.target | test("^/v2/library/debian/(manifests/latest|blobs/)"))] | length' "$hub_log")" -ge 4 ]
+[ "$(front_count '.method == "CONNECT" and .target != "registry-1.docker.io:443"')" -eq 0 ]
+[ "$(smr -s "$work/store" --json info debian_latest | jq -r .source)" = docker.io/library/debian:latest ]
+# the same image by its other names is not another one
+https_proxy=http://$front smr -s "$work/store" --json add --ca "$work/cert.pem" docker://index.docker.io/library/debian:latest |
+	jq -e '.name == "debian_latest" and .unchanged' > /dev/null

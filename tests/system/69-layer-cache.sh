@@ -97,4 +97,5 @@ within 20 smr -q build "$registry/small:1" -o "$work/out.img"
 if [ "$(id -u)" -ne 0 ]; then
 	chmod 500 "$layers"
 	build "$registry/app:1"
+	chmod 700 "$layers"
 fi
