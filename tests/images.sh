@@ -8,9 +8,10 @@
 #
 #     base                    debootstrap, python3-minimal in it
 #     python   python-app     on base: apt; on that: apt, documentation removed
+#     python-app-2            the same with a package more, another day
 #     node                    on base: apt
 #     node-web node-web-2     on node: an npm application; another release of it
-#     node-build              on node: the tools of web developers
+#     node-build node-build-2 on node: the tools of web developers; another release
 #     java     gcc            on base: apt
 #     large                   on gcc: npm; 3 layers, about 500 MB
 #
@@ -21,7 +22,7 @@ umask 022
 top=$(cd "$(dirname "$0")/.." && pwd)
 cache=${SMR_TEST_CACHE:-$top/.cache}
 mkdir -p "$cache"
-final=$(realpath "$cache")/images-v2
+final=$(realpath "$cache")/images-v3
 layout=$final.tmp
 work=$final.work
 
@@ -110,6 +111,10 @@ build()
 	apt_install python3-flask python3-sqlalchemy python3-pil
 	find "$tree/usr/share/doc" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
 	end python-app
+	begin python
+	apt_install python3-flask python3-sqlalchemy python3-pil python3-redis
+	find "$tree/usr/share/doc" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+	end python-app-2
 
 	begin base
 	apt_install nodejs
@@ -125,6 +130,9 @@ build()
 	begin node
 	npm_install srv/build "${tools[@]}"
 	end node-build
+	begin node
+	npm_install srv/build webpack@5.88.2 typescript@5.1.6 eslint@8.45.0 @babel/core@7.22.9 react@18.2.0 react-dom@18.2.0
+	end node-build-2
 
 	begin base
 	apt_install default-jre-headless
