@@ -83,7 +83,7 @@ static void on_download(void *user, uint64_t bytes, uint64_t total)
 	progress_add(g->progress, bytes, bytes);
 	if (atomic_fetch_add(&g->downloaded, bytes) + bytes < total)
 		return;
-	progress_change(g->progress, "read", g->total);
+	progress_change(g->progress, "merge", g->total);
 	progress_add(g->progress, atomic_load(&g->read), 0);
 	atomic_store(&g->downloading, false);
 }
@@ -158,7 +158,7 @@ static int flatten(struct assemble *a, const struct cmd *c, const struct limits 
 	bool network = a->kind == SOURCE_REGISTRY && a->source->n_cached < a->source->n_layers;
 	g->total = blob_bytes(a->source);
 	atomic_store(&g->downloading, network);
-	g->progress = progress_start(network ? "download" : "read",
+	g->progress = progress_start(network ? "download" : "merge",
 		network ? a->source->download_bytes : g->total, c->quiet);
 	int r = a->source ? flatten_layers(a->source, &opts, &a->flat, err)
 			  : flatten_dir(a->path, &opts, &a->flat, err);

@@ -56,11 +56,17 @@ static int write_image(const struct cmd *c, const struct ext4_image *image, stru
 	return r < 0 ? r : outfile_publish(to, err);
 }
 
-static void print_digest(const struct ext4_info *i, const char *path)
+static void print_text(const struct assemble *a, const char *path)
 {
+	const struct ext4_info *i = ext4_image_info(a->image);
 	char size[UNITS_TEXT_MAX], data[UNITS_TEXT_MAX], n[UNITS_TEXT_MAX + 4];
-	printf("%s\n  files   %s\n  image   %s (%s data), ext4 layout %d\n", path,
-		units_format_count(i->n_entries, n), units_format_size(i->size, size),
+	printf("%s\n", path);
+	if (a->source)
+		printf("  layers  %zu, %s files\n", a->source->n_layers,
+			units_format_count(i->n_entries, n));
+	else
+		printf("  files   %s\n", units_format_count(i->n_entries, n));
+	printf("  image   %s (%s data), ext4 layout %d\n", units_format_size(i->size, size),
 		units_format_size(i->data_bytes + i->meta_end, data), LAYOUT_VERSION);
 }
 
@@ -76,7 +82,7 @@ static int print(const struct cmd *c, const struct assemble *a, const char *path
 			(json_int_t)i->meta_end, "file_bytes", (json_int_t)i->data_bytes,
 			"tree_digest", output_json_id(&i->tree_digest)));
 	if (!c->quiet)
-		print_digest(i, path);
+		print_text(a, path);
 	return 0;
 }
 

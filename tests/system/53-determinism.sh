@@ -53,7 +53,7 @@ if unshare --time true 2> /dev/null; then
 	unshare --time --boottime 100000000 --monotonic 100000000 smr -q build "tar:$work/a.tar" -o "$work/b.img"
 	same_bytes "$work/a.img" "$work/b.img"
 fi
-if command -v faketime > /dev/null; then
+if [ -z "${SANITIZE-}" ] && command -v faketime > /dev/null; then # its library and theirs get in each other's way
 	faketime '2031-07-08 09:10:11' smr -q build "tar:$work/a.tar" -o "$work/b.img"
 	same_bytes "$work/a.img" "$work/b.img"
 fi
