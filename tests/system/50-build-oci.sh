@@ -134,3 +134,27 @@ echo "two sources, one name"
 mkdir "$work/example_app_1"
 must_fail "already the name of" smr -s "$work/store" add "dir:$work/example_app_1"
 smr -s "$work/store" add --name other "dir:$work/example_app_1"
+
+echo "an image as it is"
+smr -q -s "$work/store" add "img:$work/app.img"
+smr -s "$work/store" cat -o "$work/cat.img" app
+same_bytes "$work/app.img" "$work/cat.img"
+smr -s "$work/store" --json add --name app "img:$work/app.img" | jq -e '.unchanged and .new_chunks == 0' > /dev/null
+
+echo "one of several platforms"
+blobs=$work/zstd/blobs/sha256
+first=$(jq -r '.manifests[0].digest' "$work/zstd/index.json")
+config=$(jq -r .config.digest "$blobs/${first#*:}")
+arch=$(jq -r .architecture "$blobs/${config#*:}")
+jq '.architecture = "s390x" | .config.Cmd = ["other"]' "$blobs/${config#*:}" > "$work/blob"
+put_blob "$work/zstd" "$work/blob"
+jq --arg d "sha256:$digest" --argjson s "$size" '.config.digest = $d | .config.size = $s' "$blobs/${first#*:}" > "$work/blob"
+put_blob "$work/zstd" "$work/blob"
+jq --arg a "$arch" --arg d "sha256:$digest" --argjson s "$size" '.manifests[0].platform = {os: "linux", architecture: $a} |
+	.manifests += [.manifests[0] | .digest = $d | .size = $s | .platform.architecture = "s390x"]' \
+	"$work/zstd/index.json" > "$work/index" && mv "$work/index" "$work/zstd/index.json"
+smr -q -s "$work/store" add --name there --platform linux/s390x "oci:$work/zstd"
+smr -q -s "$work/store" add --name here --platform "linux/$arch" "oci:$work/zstd"
+smr -s "$work/store" run-config there | grep -qx "$(printf 'cmd\tother')" || die "another platform was chosen"
+smr -s "$work/store" run-config here | grep -qx "$(printf 'cmd\t/bin/bash')" || die "another platform was chosen"
+must_fail 'has no image for linux/riscv64; it has' smr -s "$work/store" add --platform linux/riscv64 "oci:$work/zstd"
