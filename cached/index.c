@@ -33,6 +33,10 @@
 /* Queued changes, 72 bytes each, before the recording stops: a disk that far behind is as good as
  * full. */
 #define QUEUE_MAX (1u << 19)
+/* Times of use are not queued behind that many. */
+#define QUEUE_TOUCH_MAX 32768
+/* Changes that are written before LMDB's pages are let go of. */
+#define RELEASE_AFTER (16 * BATCH)
 /* A longer queue was a burst; its memory is given back. */
 #define QUEUE_KEEP 4096
 
@@ -218,6 +222,8 @@ static int write_change(struct index *x, MDB_txn *txn, const struct change *c)
 /* Writes changes in transactions of at most BATCH. 0 or a negative errno: some were not written. */
 static int write_changes(struct index *x, const struct change *c, size_t n)
 {
+	size_t since = 0;
+
 	while (n) {
 		size_t batch = n < BATCH ? n : BATCH;
 		MDB_txn *txn;
@@ -236,6 +242,11 @@ static int write_changes(struct index *x, const struct change *c, size_t n)
 			return r;
 		c += batch;
 		n -= batch;
+		since += batch;
+		if (since >= RELEASE_AFTER || !n) {
+			release_pages(x);
+			since = 0;
+		}
 	}
 	return 0;
 }
@@ -276,8 +287,6 @@ static void *writer_main(void *arg)
 			r = write_changes(x, taken.changes, taken.n);
 		if (r < 0)
 			log_debug("index: recording stops: %s", error_text(NULL, r));
-		if (!failed)
-			release_pages(x);
 		pthread_mutex_lock(&x->lock);
 		if (r < 0)
 			x->failed = true;
@@ -450,11 +459,12 @@ static bool grow(struct queue *q)
 	return true;
 }
 
-static void enqueue(struct index *x, const struct change *c)
+/* Unless that many are queued already; `most` is 0 where it must not be left out. */
+static void enqueue(struct index *x, const struct change *c, size_t most)
 {
 	locked(&x->lock);
 
-	if (x->failed)
+	if (x->failed || (most && x->queue.n >= most))
 		return;
 	if (!grow(&x->queue)) {
 		x->failed = true;
@@ -468,12 +478,17 @@ static void enqueue(struct index *x, const struct change *c)
 
 void index_put(struct index *x, const struct chunkid *id, const struct index_record *rec)
 {
-	enqueue(x, &(struct change){.id = *id, .rec = *rec});
+	enqueue(x, &(struct change){.id = *id, .rec = *rec}, 0);
+}
+
+void index_touch(struct index *x, const struct chunkid *id, const struct index_record *rec)
+{
+	enqueue(x, &(struct change){.id = *id, .rec = *rec}, QUEUE_TOUCH_MAX);
 }
 
 void index_del(struct index *x, const struct chunkid *id)
 {
-	enqueue(x, &(struct change){.id = *id, .del = true});
+	enqueue(x, &(struct change){.id = *id, .del = true}, 0);
 }
 
 void index_flush(struct index *x)

@@ -37,6 +37,9 @@ int index_load(struct index *x,
 	int (*visit)(void *user, const struct chunkid *id, const struct index_record *rec),
 	void *user);
 void index_put(struct index *x, const struct chunkid *id, const struct index_record *rec);
+/* The same for a record of which only the times have changed: it is left out while the writer is far
+ * behind, as the next one will do. */
+void index_touch(struct index *x, const struct chunkid *id, const struct index_record *rec);
 void index_del(struct index *x, const struct chunkid *id);
 /* Waits until what was queued is written. For tests and close. */
 void index_flush(struct index *x);

@@ -10,7 +10,7 @@
 #define CORRELATED_S 60
 /* What is run once a day comes back as something used twice. */
 #define HISTORY_AGE_S (2 * 24 * 3600)
-#define HISTORY_MAX   65536
+#define HISTORY_MAX   32768
 /* A drop takes a round trip over a socket; a client that takes this long does not listen. */
 #define GRACE_S 2
 /* A time of use on disk is that exact, in seconds. */

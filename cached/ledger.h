@@ -2,7 +2,7 @@
 /*
  * The ledger in memory: which chunks the pool holds, how many bytes each takes, the stamp it was
  * verified with, and what is known of its use. It picks the next victim by LRU-K (lruk.h), with uses
- * within a minute taken for one, and the history of 65,536 removed chunks kept for two days.
+ * within a minute taken for one, and the history of 32,768 removed chunks kept for two days.
  *
  * What counts against a bound is what the pool holds (*live*) and what was removed from it, but
  * somebody still maps (*condemned*, condemned.h). Who maps it has been told and has two seconds to drop

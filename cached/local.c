@@ -105,7 +105,7 @@ int local_get(struct local *l, const struct chunkid *id, uint32_t chunk_size, in
 			write = ledger_touch(l->ledger, id, local_room_now(l), &rec);
 	}
 	if (write)
-		index_put(l->index, id, &rec);
+		index_touch(l->index, id, &rec);
 	/* The id of right bytes has one size: who asks for another one is mistaken, not the file. */
 	if (verified && stamp.size != chunk_size)
 		return -ENOENT;
@@ -151,7 +151,7 @@ void local_touch(struct local *l, const struct chunkid *ids, unsigned n)
 			write = ledger_touch(l->ledger, &ids[i], now, &rec);
 		}
 		if (write)
-			index_put(l->index, &ids[i], &rec);
+			index_touch(l->index, &ids[i], &rec);
 	}
 }
 

@@ -187,7 +187,7 @@ static void start(int dir_fd, const char *dir, uint32_t count)
 		for (uint32_t k = 0; k < n; k++)
 			ids[k] = id_of(i + k);
 		local_touch(l, ids, n);
-		usleep(4 * n); /* no faster than the writer */
+		usleep(n);
 	}
 	sleep(2);
 	printf("%.3f %ld %ld\n", seconds, before, resident());

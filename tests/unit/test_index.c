@@ -494,6 +494,40 @@ static void test_what_was_read_or_written_does_not_stay_in_memory(void **state)
 	index_close(x, true);
 }
 
+static int touched_visit(void *user, const struct chunkid *id, const struct index_record *rec)
+{
+	uint32_t *n = user;
+
+	(void)id;
+	n[rec->used.last == 1900000000u]++;
+	return 0;
+}
+
+static void test_touches_are_left_out_when_there_are_too_many(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t n[2] = {0};
+	bool kept;
+	struct index *x = open_index(f, &kept);
+
+	put_range(x, 0, 50000);
+	index_flush(x);
+	for (uint32_t i = 0; i < 50000; i++) {
+		struct chunkid id = id_of(i);
+		struct index_record rec = record_of(i);
+
+		rec.used.last = 1900000000u;
+		index_touch(x, &id, &rec);
+	}
+	index_close(x, true);
+	x = open_index(f, &kept);
+	assert_true(kept); /* nothing else was lost */
+	assert_int_equal(index_load(x, touched_visit, n), 0);
+	assert_int_equal(n[0] + n[1], 50000);
+	assert_true(n[1] >= 32768);
+	index_close(x, true);
+}
+
 static void test_load_of_200000_records(void **state)
 {
 	const uint32_t n = 200000;
@@ -613,6 +647,7 @@ int main(void)
 		CASE(test_descriptors_are_not_inherited),
 		CASE(test_threads_may_put_and_flush),
 		CASE(test_what_was_read_or_written_does_not_stay_in_memory),
+		CASE(test_touches_are_left_out_when_there_are_too_many),
 		CASE(test_load_of_200000_records),
 		CASE(test_a_disk_that_fills_stops_the_recording),
 		CASE(test_a_full_disk_opens_and_records_nothing),
