@@ -18,6 +18,7 @@
 #include "../chunker/core/buf.h"
 #include "../chunker/core/chunkid.h"
 #include "../chunker/core/error.h"
+#include "../chunker/core/le.h"
 #include "../chunker/core/recipe.h"
 #include "../chunker/store/store.h"
 
@@ -35,10 +36,19 @@ struct cache_get {
 	struct chunkid id;
 	uint32_t chunk_size;
 	enum store_priority priority;
+	uint32_t image; /* whom the status accounts it to: cache_image_tag; 0: to nobody */
 	struct cache_store *store;
 	void (*done)(struct cache_get *g, int r, int fd);
-	struct cache_get *next; /* the cache's own while in flight */
+	/* the cache's own while in flight */
+	struct cache_get *next;
+	uint64_t asked_ns;
 };
+
+/* Tells images apart that are in use on one machine, by the digests of their recipes. */
+static inline uint32_t cache_image_tag(const struct chunkid *digest)
+{
+	return le_get32(digest->b);
+}
 
 /* What cache_control does to an image, or to the cache. */
 enum cache_verb {

@@ -220,7 +220,7 @@ void image_want_range(struct image *img, uint64_t offset, uint64_t end, enum sto
 		struct recipe_entry entry = recipe_entry(recipe, p);
 		if (entry.index * (uint64_t)size >= end)
 			break;
-		image_set_want(img->set, &entry.id, size, img->store, prio, todo);
+		image_set_want(img, &entry.id, prio, todo);
 	}
 }
 

@@ -64,8 +64,7 @@ static void read_ahead(
 		return;
 	for (; from < to; from++) {
 		struct recipe_entry entry = recipe_entry(recipe, from);
-		image_set_want(
-			img->set, &entry.id, info->chunk_size, img->store, STORE_AHEAD, todo);
+		image_set_want(img, &entry.id, STORE_AHEAD, todo);
 	}
 }
 
@@ -99,8 +98,7 @@ static int resolve(struct image_read *rd, const struct recipe *recipe, struct im
 		return -EIO;
 	for (unsigned i = 0; i < rd->n_slots; i++) {
 		struct image_read_slot *slot = &rd->slots[i];
-		struct chunkmap_entry *e = image_set_want(set, slot->id,
-			recipe_info(recipe)->chunk_size, rd->image->store, STORE_DEMAND, todo);
+		struct chunkmap_entry *e = image_set_want(rd->image, slot->id, STORE_DEMAND, todo);
 
 		slot->entry = e;
 		if (!e) {

@@ -96,10 +96,12 @@ void image_set_finish(
 	image_set_answer(set, rd, result, todo);
 }
 
-struct chunkmap_entry *image_set_want(struct image_set *set, const struct chunkid *id,
-	uint32_t size, struct cache_store *store, enum store_priority prio,
-	struct image_set_todo *todo)
+struct chunkmap_entry *image_set_want(struct image *img, const struct chunkid *id,
+	enum store_priority prio, struct image_set_todo *todo)
 {
+	const struct recipe_info *info = recipe_info(image_recipe(img));
+	struct image_set *set = img->set;
+	uint32_t size = info->chunk_size;
 	struct chunkmap_entry *e = chunkmap_find(set->map, id);
 
 	if (e)
@@ -108,8 +110,12 @@ struct chunkmap_entry *image_set_want(struct image_set *set, const struct chunki
 	if (!e)
 		return NULL;
 	e->set = set;
-	e->get = (struct cache_get){
-		.id = *id, .chunk_size = size, .priority = prio, .store = store, .done = loaded};
+	e->get = (struct cache_get){.id = *id,
+		.chunk_size = size,
+		.priority = prio,
+		.image = cache_image_tag(&info->digest),
+		.store = img->store,
+		.done = loaded};
 	e->next_free = todo->load;
 	todo->load = e;
 	return e;

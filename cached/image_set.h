@@ -60,10 +60,10 @@ struct image_set_todo {
 
 /* ---- call with set->lock held ---- */
 
-/* A wanted chunk: READY, LOADING, or NULL for want of memory. A new one is put on todo->load. */
-struct chunkmap_entry *image_set_want(struct image_set *set, const struct chunkid *id,
-	uint32_t size, struct cache_store *store, enum store_priority prio,
-	struct image_set_todo *todo);
+/* A chunk of a loaded image that is wanted: READY, LOADING, or NULL for want of memory. A new one is put
+ * on todo->load. */
+struct chunkmap_entry *image_set_want(struct image *img, const struct chunkid *id,
+	enum store_priority prio, struct image_set_todo *todo);
 /* Puts a read among the pending ones. */
 void image_set_pend(struct image_set *set, struct image_read *rd);
 void image_set_unpend(struct image_set *set, struct image_read *rd);

@@ -21,6 +21,7 @@ enum part {
 	PART_TEXT2 = 512,
 	PART_RESULT = 1024, /* result and value; data is what follows */
 	PART_IDS = 2048,    /* what follows */
+	PART_IMAGE = 4096,  /* before the id */
 };
 
 static unsigned parts_of(unsigned type)
@@ -35,7 +36,7 @@ static unsigned parts_of(unsigned type)
 	case PROTO_RECIPE:
 		return PART_STORE | PART_ID | PART_TEXT;
 	case PROTO_GET:
-		return PART_STORE | PART_SIZE | PART_PRIORITY | PART_ID;
+		return PART_STORE | PART_SIZE | PART_PRIORITY | PART_IMAGE | PART_ID;
 	case PROTO_CONTROL:
 		return PART_VERB | PART_STORE | PART_FLAGS | PART_TEXT;
 	case PROTO_PREFETCH:
@@ -113,6 +114,8 @@ static void put_body(struct writer *w, const struct proto_message *m)
 		put_u32(w, m->timeout_ms);
 	if (parts & PART_PRIORITY)
 		put_u32(w, m->priority);
+	if (parts & PART_IMAGE)
+		put_u32(w, m->image);
 	if (parts & PART_TAG)
 		put_bytes(w, m->tag, PROTO_TAG);
 	if (parts & PART_ID)
@@ -208,6 +211,8 @@ static void get_body(struct reader *r, struct proto_message *m)
 		m->timeout_ms = get_u32(r);
 	if (parts & PART_PRIORITY)
 		m->priority = (enum store_priority)get_u32(r);
+	if (parts & PART_IMAGE)
+		m->image = get_u32(r);
 	if (parts & PART_TAG)
 		memcpy(m->tag, get_bytes(r, PROTO_TAG), PROTO_TAG);
 	if (parts & PART_ID)

@@ -17,7 +17,8 @@
  *                                                  ◄──   ANSWER   data: the new tag; descriptor: index.json (listing.h)
  *       RECIPE   store:u32 id (digest) text (name) ──►
  *                                                  ◄──   ANSWER   descriptor: the recipe file
- *       GET      store:u32 size:u32 priority:u32 id──►
+ *       GET      store:u32 size:u32 priority:u32
+ *                image:u32 id                      ──►
  *                                                  ◄──   ANSWER   descriptor: the chunk's pool form
  *       STATUS                                     ──►
  *                                                  ◄──   ANSWER   descriptor: JSON
@@ -93,6 +94,7 @@ struct proto_message {
 	uint32_t store, size, flags, timeout_ms;
 	enum store_priority priority;
 	enum cache_verb verb;
+	uint32_t image;               /* GET: cache_image_tag */
 	struct chunkid id;            /* RECIPE, GET */
 	unsigned char tag[PROTO_TAG]; /* LIST */
 	struct proto_text text, text2;
