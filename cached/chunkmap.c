@@ -159,6 +159,12 @@ void chunkmap_drop(struct chunkmap *m, const struct chunkid *id)
 		e->doomed = true;
 }
 
+void chunkmap_drop_all(struct chunkmap *m)
+{
+	while (m->newest)
+		doom(m, m->newest);
+}
+
 struct chunkmap_entry *chunkmap_reap(struct chunkmap *m)
 {
 	if (m->n_ready > m->max)
@@ -203,8 +209,7 @@ void chunkmap_free(struct chunkmap *m)
 	if (!m)
 		return;
 	assert(m->n_loading == 0);
-	while (m->newest)
-		doom(m, m->newest);
+	chunkmap_drop_all(m);
 	chunkmap_release(m->reap);
 	idmap_free(m->by_id);
 	free(m);

@@ -63,6 +63,9 @@ void chunkmap_unref(struct chunkmap *m, struct chunkmap_entry *e);
 /* The chunk left the pool, or its bytes are damaged: the entry is doomed. */
 void chunkmap_drop(struct chunkmap *m, const struct chunkid *id);
 
+/* Dooms all that is READY, for the end. */
+void chunkmap_drop_all(struct chunkmap *m);
+
 /* Entries to unmap and free: pass the list to chunkmap_release without the lock. NULL when there
  * are none. */
 struct chunkmap_entry *chunkmap_reap(struct chunkmap *m);

@@ -7,6 +7,7 @@
  *     CACHE/pool       chunks (pool.h)
  *     CACHE/index      LMDB ledger (index.h)
  *     CACHE/recipes    recipes that were opened, by digest
+ *     CACHE/pins       recipes of pinned images, by name (pins.h)
  */
 #ifndef CACHED_ENGINE_H
 #define CACHED_ENGINE_H

@@ -215,7 +215,7 @@ void image_read_end(struct image_read *rd)
 		release = chunkmap_reap(set->map);
 	}
 	rd->n_slots = 0;
-	chunkmap_release(release);
+	image_set_release(set, release);
 }
 
 void image_read_bad(struct image_read *rd)

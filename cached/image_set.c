@@ -22,6 +22,7 @@
 #define READ_AHEAD        (32u << 20)
 #define TOUCH_INTERVAL_NS (2 * CLOCK_NS_PER_S)
 #define TOUCH_BATCH       256
+#define DROP_BATCH        256
 #define RETRY_FIRST_NS    (100 * CLOCK_NS_PER_MS)
 #define RETRY_MAX_NS      CLOCK_NS_PER_S
 /* Recipes are rare and small; a stalled store must not keep those of other stores waiting. */
@@ -123,6 +124,30 @@ struct chunkmap_entry *image_set_want(struct image *img, const struct chunkid *i
 
 /* ---- */
 
+void image_set_release(struct image_set *set, struct chunkmap_entry *list)
+{
+	struct chunkid ids[DROP_BATCH];
+
+	while (list) {
+		struct chunkmap_entry *last = list, *rest;
+		unsigned n = 0;
+
+		for (;; last = last->next_free) {
+			/* One that never was mapped has nothing to give back. */
+			if (last->base)
+				ids[n++] = last->id;
+			if (n == DROP_BATCH || !last->next_free)
+				break;
+		}
+		rest = last->next_free;
+		last->next_free = NULL;
+		chunkmap_release(list);
+		if (n)
+			cache_dropped(set->cache, ids, n);
+		list = rest;
+	}
+}
+
 void image_set_do(struct image_set *set, struct image_set_todo *todo)
 {
 	struct chunkmap_entry *first = NULL;
@@ -148,7 +173,7 @@ void image_set_do(struct image_set *set, struct image_set_todo *todo)
 		rd->done(rd, rd->result);
 		n++;
 	}
-	chunkmap_release(take_ptr(todo->release));
+	image_set_release(set, take_ptr(todo->release));
 	if (n == 0)
 		return;
 	locked(&set->lock);
@@ -249,6 +274,7 @@ static void map_work(struct work *w)
 	if (r < 0) {
 		if (r == -EBADMSG)
 			cache_bad(set->cache, &e->id);
+		cache_dropped(set->cache, &e->id, 1);
 		/* What is damaged is fetched anew, what lacks memory may have it later. */
 		fail(set, e, -EIO);
 		return;
@@ -287,17 +313,14 @@ static void loaded(struct cache_get *get, int r, int fd)
 		get->priority == STORE_DEMAND ? WORKERS_DEMAND : WORKERS_AHEAD);
 }
 
+/* The cache must not be called from here: the timer's thread undoes the map. */
 static void evicted(void *user, const struct chunkid *id)
 {
 	struct image_set *set = user;
-	struct chunkmap_entry *release;
+	locked(&set->lock);
 
-	{
-		locked(&set->lock);
-		chunkmap_drop(set->map, id);
-		release = chunkmap_reap(set->map);
-	}
-	chunkmap_release(release);
+	chunkmap_drop(set->map, id);
+	pthread_cond_signal(&set->wake);
 }
 
 /* ---- the timer ---- */
@@ -344,7 +367,8 @@ static void *timer_main(void *arg)
 			n = chunkmap_collect_touched(set->map, touched, TOUCH_BATCH);
 			touch_ns = n == TOUCH_BATCH ? now : now + TOUCH_INTERVAL_NS;
 		}
-		if (todo.done || todo.load || n) {
+		todo.release = chunkmap_reap(set->map);
+		if (todo.done || todo.load || todo.release || n) {
 			pthread_mutex_unlock(&set->lock);
 			if (n)
 				cache_touch(set->cache, touched, n);
@@ -458,6 +482,10 @@ void image_set_free(struct image_set *set)
 	cache_on_evicted(set->cache, NULL, NULL);
 	workers_free(set->loaders);
 	workers_free(set->mappers);
+	if (set->map) {
+		chunkmap_drop_all(set->map);
+		image_set_release(set, chunkmap_reap(set->map));
+	}
 	chunkmap_free(set->map);
 	if (set->zeros)
 		munmap((void *)(uintptr_t)set->zeros, IMAGE_READ_MAX);

@@ -85,5 +85,7 @@ void image_read_resume(struct image_read *rd, struct image_set_todo *todo);
 /* ---- call without the lock ---- */
 
 void image_set_do(struct image_set *set, struct image_set_todo *todo);
+/* Undoes the maps of a list of chunkmap_reap, and says so to the cache. */
+void image_set_release(struct image_set *set, struct chunkmap_entry *list);
 
 #endif

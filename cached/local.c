@@ -139,6 +139,54 @@ int local_put(struct local *l, const struct chunkid *id, const void *bytes, uint
 	return r;
 }
 
+bool local_has(struct local *l, const struct chunkid *id)
+{
+	locked(&l->lock);
+	return ledger_has(l->ledger, id);
+}
+
+int local_check(struct local *l, const struct chunkid *id)
+{
+	struct pool_stamp stamp;
+	auto_close int fd = -1;
+	bool verified = false;
+	int r = pool_get(l->pool, id, &fd, &stamp);
+
+	if (r == 0)
+		r = codec_chunk_size_valid(stamp.size) ? verify(l, fd, id, stamp.size) : -EBADMSG;
+	if (r == -EBADMSG)
+		local_bad(l, id);
+	if (r < 0)
+		return r;
+	{
+		locked(&l->lock);
+		if (ledger_check(l->ledger, id, &stamp, &verified) && verified)
+			return 0;
+	}
+	record(l, id, &stamp);
+	return 0;
+}
+
+struct each {
+	int (*visit)(void *user, const struct chunkid *id);
+	void *user;
+};
+
+static int each_one(void *user, const struct chunkid *id, const struct pool_stamp *stamp)
+{
+	const struct each *each = user;
+
+	(void)stamp;
+	return each->visit(each->user, id);
+}
+
+int local_each(struct local *l, int (*visit)(void *user, const struct chunkid *id), void *user)
+{
+	struct each each = {visit, user};
+
+	return pool_scan(l->pool, each_one, &each);
+}
+
 void local_touch(struct local *l, const struct chunkid *ids, unsigned n)
 {
 	uint32_t now = local_room_now(l);

@@ -49,6 +49,13 @@ int local_get(struct local *l, const struct chunkid *id, uint32_t chunk_size, in
  * pinned and what is condemned leave no room. */
 int local_put(
 	struct local *l, const struct chunkid *id, const void *bytes, uint32_t n, int *ret_fd);
+/* Is it there, as far as is known without looking? */
+bool local_has(struct local *l, const struct chunkid *id);
+/* Hashes a chunk's file, whatever its stamp says. 0: it is right; -EBADMSG: it was damaged and is forgotten now; -ENOENT; others: it
+ * cannot be looked at now. */
+int local_check(struct local *l, const struct chunkid *id);
+/* Visits every chunk of the pool; stops when visit returns non-zero and returns that. */
+int local_each(struct local *l, int (*visit)(void *user, const struct chunkid *id), void *user);
 void local_touch(struct local *l, const struct chunkid *ids, unsigned n);
 /* Somebody could not read it: forget it. */
 void local_bad(struct local *l, const struct chunkid *id);

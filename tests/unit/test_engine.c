@@ -131,6 +131,7 @@ struct waiter {
 	pthread_cond_t changed;
 	unsigned calls;
 	int result, fd;
+	struct cache *cache;
 };
 
 static void waiter_done(struct cache_get *g, int r, int fd)
@@ -149,7 +150,8 @@ static void waiter_start(
 {
 	*w = (struct waiter){.get = {.chunk_size = SIZE, .store = store, .done = waiter_done},
 		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.changed = PTHREAD_COND_INITIALIZER};
+		.changed = PTHREAD_COND_INITIALIZER,
+		.cache = f->cache};
 	sample_id(content, SIZE, &w->get.id);
 	cache_get(f->cache, &w->get);
 }
@@ -178,6 +180,7 @@ static int waiter_wait(struct waiter *w, unsigned content)
 	assert_true(pwrite(w->fd, "x", 1, 0) < 0);
 	assert_int_equal(fcntl(w->fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	close(w->fd);
+	cache_dropped(w->cache, &w->get.id, 1);
 	return r == 0 && n == SIZE && memcmp(got, expected, SIZE) == 0 ? 0 : -EILSEQ;
 }
 
