@@ -104,6 +104,7 @@ static const char *on_get(struct rpc_client *c, const struct proto_message *m)
 		.get = {.id = m->id,
 			.chunk_size = m->size,
 			.priority = m->priority,
+			.image = m->image,
 			.store = store,
 			.done = get_done}};
 	cache_get(c->server->cache, &g->get);

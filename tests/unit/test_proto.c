@@ -36,6 +36,7 @@ static const struct proto_message messages[] = {
 		.store = 1,
 		.size = CODEC_CHUNK_DEFAULT,
 		.priority = STORE_AHEAD,
+		.image = 0x01020304,
 		.id = {{9}}},
 	{.type = PROTO_STATUS, .request = 6},
 	{.type = PROTO_CONTROL,
@@ -90,6 +91,7 @@ static void test_each_message_arrives_as_it_was_sent(void **state)
 		assert_int_equal(got.timeout_ms, m->timeout_ms);
 		assert_int_equal(got.priority, m->priority);
 		assert_int_equal(got.verb, m->verb);
+		assert_int_equal(got.image, m->image);
 		assert_int_equal(got.result, m->result);
 		assert_int_equal(got.value, m->value);
 		assert_true(chunkid_equal(&got.id, &m->id));
@@ -110,12 +112,12 @@ static void test_each_message_arrives_as_it_was_sent(void **state)
 /* What other versions of this program, and other machines, send. */
 static void test_the_bytes_of_a_get(void **state)
 {
-	static const unsigned char expected[] = {5, 0, 1, 0, 60, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1,
-		0, 0, 0, 0, 0, 8, 0, 1, 0, 0, 0, 9};
+	static const unsigned char expected[] = {5, 0, 1, 0, 64, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1,
+		0, 0, 0, 0, 0, 8, 0, 1, 0, 0, 0, 4, 3, 2, 1, 9};
 	unsigned char packet[PROTO_MAX];
 
 	(void)state;
-	assert_int_equal(proto_encode(&messages[4], packet), 60);
+	assert_int_equal(proto_encode(&messages[4], packet), 64);
 	assert_memory_equal(packet, expected, sizeof(expected));
 }
 
