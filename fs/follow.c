@@ -12,9 +12,14 @@
 #include "../chunker/core/clock.h"
 #include "../chunker/core/fd.h"
 
-/* Requests in a row before the first look, and between looks: one costs as much as a few requests. */
-#define RUN      32u
+/* From an answer to the next request: through a switch of context 3 us or less, through idle CPUs
+ * 15 us or more. */
+#define FAR_NS   10000u
 #define PAUSE_NS (1 * CLOCK_NS_PER_MS)
+/* So many far requests in a row before a look. It costs as much as a few requests, and too eager a
+ * one runs after a thread that the scheduler has not yet settled: 3 and 16 are half as fast. */
+#define FAR_RUN  8u
+#define WAIT_MAX 1024u
 #define STAT_MAX 1024
 /* proc(5): fields are counted from 1, the third comes after the name in parentheses */
 #define FIELD_PROCESSOR 39
@@ -45,26 +50,30 @@ static int cpu_of(pid_t tid)
 
 void follow_init(struct follow *f)
 {
-	*f = (struct follow){.cpu = -1};
+	*f = (struct follow){.cpu = -1, .wait = FAR_RUN};
 	f->off = sched_getaffinity(0, sizeof(f->all), &f->all) < 0 || CPU_COUNT(&f->all) < 2;
 }
 
-static void bind_to(struct follow *f, int cpu)
+/* Is it now on another CPU than before? */
+static bool bind_to(struct follow *f, int cpu)
 {
 	cpu_set_t one;
 	if (cpu < 0 || cpu == f->cpu || !CPU_ISSET(cpu, &f->all))
-		return;
+		return false;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
-	if (sched_setaffinity(0, sizeof(one), &one) < 0)
+	if (sched_setaffinity(0, sizeof(one), &one) < 0) {
 		f->off = true;
-	else
-		f->cpu = cpu;
+		return false;
+	}
+	f->cpu = cpu;
+	return true;
 }
 
 void follow_end(struct follow *f)
 {
-	f->run = 0;
+	f->n_far = 0;
+	f->wait = FAR_RUN;
 	if (f->cpu < 0)
 		return;
 	sched_setaffinity(0, sizeof(f->all), &f->all);
@@ -75,10 +84,24 @@ void follow_request(struct follow *f, pid_t tid, uint64_t now_ns)
 {
 	if (f->off)
 		return;
-	if (tid != f->tid || now_ns - f->last_ns > PAUSE_NS)
+	uint64_t gap = now_ns - f->answered_ns;
+	if (tid != f->tid || gap > PAUSE_NS)
 		follow_end(f);
 	f->tid = tid;
-	f->last_ns = now_ns;
-	if (++f->run % RUN == 0 && tid > 0)
-		bind_to(f, cpu_of(tid));
+	if (gap <= FAR_NS)
+		f->n_far = 0;
+	else if (++f->n_far >= f->wait) {
+		f->n_far = 0;
+		/* One that is here already thinks for longer between requests; nor is it of use to
+		 * look often for one that cannot be seen. */
+		if (tid > 0 && bind_to(f, cpu_of(tid)))
+			f->wait = FAR_RUN;
+		else if (f->wait < WAIT_MAX)
+			f->wait *= 2;
+	}
+}
+
+void follow_answered(struct follow *f, uint64_t now_ns)
+{
+	f->answered_ns = now_ns;
 }

@@ -149,7 +149,9 @@ static int handle_request(struct thread *t, struct request **rq)
 		follow_end(&t->follow);
 	process_request(t, *rq, &buf);
 	*rq = request_current();
-	crew_report(&l->crew, clock_ns() - start);
+	uint64_t end = clock_ns();
+	follow_answered(&t->follow, end);
+	crew_report(&l->crew, end - start);
 	return 0;
 }
 

@@ -39,10 +39,14 @@ static void test_what_is_no_stat_has_no_processor(void **state)
 	assert_int_equal(follow_parse_cpu("7 (dd) S" NUMBERS_TO_38 " 99999999 0\n"), -1);
 }
 
+#define GAP_FAR 16000
+
 static void requests(struct follow *f, pid_t tid, uint64_t *now, unsigned n)
 {
-	for (; n > 0; n--)
-		follow_request(f, tid, *now += 6000);
+	for (; n > 0; n--) {
+		follow_request(f, tid, *now += GAP_FAR);
+		follow_answered(f, *now += 2000);
+	}
 }
 
 static int cpus_now(void)
@@ -66,12 +70,43 @@ static void test_a_run_of_one_thread_binds_and_another_frees(void **state)
 	uint64_t now = CLOCK_NS_PER_S;
 	start_or_skip(&f);
 	int all = cpus_now();
-	requests(&f, getpid(), &now, 20);
+	requests(&f, getpid(), &now, 7);
 	assert_int_equal(cpus_now(), all);
 	requests(&f, getpid(), &now, 100);
 	assert_int_equal(cpus_now(), 1);
 	requests(&f, getppid(), &now, 1);
 	assert_int_equal(cpus_now(), all);
+}
+
+static void test_requests_that_come_at_once_bind_nothing(void **state)
+{
+	(void)state;
+	struct follow f;
+	uint64_t now = CLOCK_NS_PER_S;
+	start_or_skip(&f);
+	int all = cpus_now();
+	for (int i = 0; i < 1000; i++) {
+		follow_request(&f, getpid(), now += i % 8 == 0 ? GAP_FAR : 2500);
+		follow_answered(&f, now += 2000);
+	}
+	assert_int_equal(cpus_now(), all);
+}
+
+static void test_one_that_is_here_is_looked_for_less_and_less(void **state)
+{
+	(void)state;
+	struct follow f;
+	uint64_t now = CLOCK_NS_PER_S;
+	start_or_skip(&f);
+	requests(&f, getpid(), &now, 8);
+	assert_int_equal(cpus_now(), 1);
+	unsigned before = f.wait;
+	requests(&f, getpid(), &now, 100);
+	assert_true(f.wait > before);
+	requests(&f, getpid(), &now, 1000000);
+	assert_true(f.wait <= 1024);
+	follow_end(&f);
+	assert_int_equal(f.wait, before);
 }
 
 static void test_a_pause_frees(void **state)
@@ -122,6 +157,8 @@ int main(void)
 		cmocka_unit_test(test_a_name_may_look_like_fields),
 		cmocka_unit_test(test_what_is_no_stat_has_no_processor),
 		cmocka_unit_test(test_a_run_of_one_thread_binds_and_another_frees),
+		cmocka_unit_test(test_requests_that_come_at_once_bind_nothing),
+		cmocka_unit_test(test_one_that_is_here_is_looked_for_less_and_less),
 		cmocka_unit_test(test_a_pause_frees),
 		cmocka_unit_test(test_several_threads_in_turn_bind_nothing),
 		cmocka_unit_test(test_who_is_not_seen_is_not_followed),
