@@ -3,8 +3,13 @@
 
 #include "../chunker/core/cleanup.h"
 
-/* About what answering with 64 KiB takes. */
-#define SLOW_NS 25000u
+/* Longer than it takes to answer from memory: this much, and for each KiB of it. Where a program
+ * and one of the threads fill all CPUs, another thread of ours only takes the program's; elsewhere
+ * large answers are quicker by several. */
+#define SLOW_NS      25000u
+#define SLOW_FULL_NS 50000u
+#define SLOW_KIB_NS  500u
+#define CPUS_FILLED  2u
 
 /* A slow request adds SLOW_STRAIN, a fast one takes 1 off: one in a while, from a thread that lost
  * its CPU, does not call the others up; from the second of two on they stay for up to MAX_STRAIN
@@ -12,8 +17,9 @@
 #define SLOW_STRAIN 8u
 #define MAX_STRAIN  72u
 
-void crew_init(struct crew *c)
+void crew_init(struct crew *c, unsigned n_cpus)
 {
+	c->is_full = n_cpus <= CPUS_FILLED;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->changed, NULL);
 	c->stop = false;
@@ -50,10 +56,17 @@ void crew_leave(struct crew *c)
 		pthread_cond_signal(&c->changed);
 }
 
-void crew_report(struct crew *c, uint64_t took_ns)
+static bool is_slow(const struct crew *c, uint32_t bytes, uint64_t took_ns)
+{
+	if (!c->is_full)
+		return took_ns >= SLOW_NS;
+	return took_ns >= SLOW_FULL_NS + (uint64_t)bytes * SLOW_KIB_NS / 1024;
+}
+
+void crew_report(struct crew *c, uint32_t bytes, uint64_t took_ns)
 {
 	unsigned strain = atomic_load_explicit(&c->strain, memory_order_relaxed), next = strain;
-	if (took_ns >= SLOW_NS)
+	if (is_slow(c, bytes, took_ns))
 		next = strain + SLOW_STRAIN < MAX_STRAIN ? strain + SLOW_STRAIN : MAX_STRAIN;
 	else if (strain > 0)
 		next = strain - 1;

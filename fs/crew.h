@@ -5,8 +5,9 @@
  * The kernel hands a request to the thread that has waited longest, so with several of them every
  * small request wakes another thread, on another CPU, which costs more than the request itself. One
  * thread that takes request after request is faster for as long as requests are fast, whether one
- * program waits for each answer or many keep the queue filled. Requests that take long, because
- * they are large or a page of the pool has to come from its disk, are for all threads.
+ * program waits for each answer or many keep the queue filled. Requests that take long, because a
+ * page of the pool has to come from its disk, or because they are large and there are CPUs to
+ * spare, are for all threads.
  *
  *     crew_join ──► read, process, crew_report ─┬─ crew_stays ──► read, ...
  *                                               └─ too many ────► crew_join, which waits
@@ -26,19 +27,20 @@ struct crew {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool stop;
+	bool is_full;         /* no CPU to spare */
 	atomic_uint n_active; /* written with the lock held */
 	atomic_uint strain;   /* see crew.c; lost updates do no harm */
 };
 
-void crew_init(struct crew *c);
+void crew_init(struct crew *c, unsigned n_cpus);
 /* No thread may be in crew_join. */
 void crew_done(struct crew *c);
 /* Waits until the caller is needed. false after crew_stop. */
 bool crew_join(struct crew *c);
 /* The caller, who joined, reads no more: another takes the place of the last one. */
 void crew_leave(struct crew *c);
-/* A request took this long from when it was read. */
-void crew_report(struct crew *c, uint64_t took_ns);
+/* A request for `bytes` took this long from when it was read. */
+void crew_report(struct crew *c, uint32_t bytes, uint64_t took_ns);
 /* Is one thread enough now? */
 bool crew_is_one(struct crew *c);
 /* false: the caller should leave and join again. */

@@ -18,6 +18,8 @@
 #include "follow.h"
 
 #define KICK_MS 10
+/* Who reads more at once is better off on a CPU of its own. */
+#define FOLLOW_BYTES (32u << 10)
 
 struct thread {
 	struct loop *loop;
@@ -62,7 +64,7 @@ int loop_new(struct fuse_session *se, struct requests *requests, struct loop **r
 		return error_set_errno(err, -ENOMEM, "cannot set up the request loop");
 	l->se = se;
 	l->requests = requests;
-	crew_init(&l->crew);
+	crew_init(&l->crew, workers_cpus());
 	l->n_threads = n;
 	pthread_condattr_t monotonic;
 	pthread_condattr_init(&monotonic);
@@ -132,6 +134,14 @@ static void process_request(struct thread *t, struct request *rq, const struct f
 		madvise(t->large, large_bytes(), MADV_DONTNEED);
 }
 
+static uint32_t bytes_wanted(const struct fuse_buf *buf)
+{
+	const struct fuse_in_header *in = buf->mem;
+	const struct fuse_read_in *read = (const void *)(in + 1);
+	bool is_read = in->opcode == FUSE_READ && buf->size >= sizeof(*in) + sizeof(*read);
+	return is_read ? read->size : 0;
+}
+
 /* One request, or none if reading was interrupted. Leaves in *rq the slot for the next one, NULL if
  * it has become the request's own. */
 static int handle_request(struct thread *t, struct request **rq)
@@ -143,7 +153,8 @@ static int handle_request(struct thread *t, struct request **rq)
 		return r == -EAGAIN ? 0 : r;
 	const struct fuse_in_header *in = buf.mem;
 	uint64_t start = clock_ns();
-	if (crew_is_one(&l->crew))
+	uint32_t bytes = bytes_wanted(&buf);
+	if (bytes <= FOLLOW_BYTES && crew_is_one(&l->crew))
 		follow_request(&t->follow, (pid_t)in->pid, start);
 	else
 		follow_end(&t->follow);
@@ -151,7 +162,7 @@ static int handle_request(struct thread *t, struct request **rq)
 	*rq = request_current();
 	uint64_t end = clock_ns();
 	follow_answered(&t->follow, end);
-	crew_report(&l->crew, end - start);
+	crew_report(&l->crew, bytes, end - start);
 	return 0;
 }
 

@@ -52,11 +52,11 @@ static void test_one_reads_while_requests_are_fast(void **state)
 	(void)state;
 	struct crew c;
 	struct worker w;
-	crew_init(&c);
+	crew_init(&c, 8);
 	assert_true(crew_join(&c));
 	start(&w, &c);
 	for (int i = 0; i < 1000; i++)
-		crew_report(&c, FAST);
+		crew_report(&c, 4096, FAST);
 	settle();
 	assert_false(w.joined);
 	assert_true(crew_is_one(&c));
@@ -72,12 +72,12 @@ static void test_one_slow_request_calls_nobody(void **state)
 {
 	(void)state;
 	struct crew c;
-	crew_init(&c);
+	crew_init(&c, 8);
 	for (int round = 0; round < 10; round++) {
-		crew_report(&c, SLOW);
+		crew_report(&c, 4096, SLOW);
 		assert_true(crew_is_one(&c));
 		for (int i = 0; i < 20; i++)
-			crew_report(&c, FAST);
+			crew_report(&c, 4096, FAST);
 	}
 	crew_done(&c);
 }
@@ -87,19 +87,19 @@ static void test_slow_requests_call_all_and_fast_ones_send_them_back(void **stat
 	(void)state;
 	struct crew c;
 	struct worker w[N];
-	crew_init(&c);
+	crew_init(&c, 8);
 	assert_true(crew_join(&c));
 	for (int i = 0; i < N; i++)
 		start(&w[i], &c);
-	crew_report(&c, SLOW);
-	crew_report(&c, SLOW);
+	crew_report(&c, 4096, SLOW);
+	crew_report(&c, 4096, SLOW);
 	for (int i = 0; i < N; i++)
 		wait_joined(&w[i]);
 	assert_true(crew_stays(&c));
 
 	unsigned fast = 0;
 	for (; !crew_is_one(&c); fast++)
-		crew_report(&c, FAST);
+		crew_report(&c, 4096, FAST);
 	assert_in_range(fast, 1, 100);
 	/* three of the four go */
 	for (int i = 0; i < N; i++) {
@@ -111,12 +111,33 @@ static void test_slow_requests_call_all_and_fast_ones_send_them_back(void **stat
 	crew_done(&c);
 }
 
+static void test_large_requests_call_others_where_cpus_are_to_spare(void **state)
+{
+	(void)state;
+	const uint32_t large = 1 << 20;
+	struct crew many, full;
+	crew_init(&many, 8);
+	crew_init(&full, 2);
+	for (int i = 0; i < 3; i++) {
+		crew_report(&many, large, SLOW);
+		crew_report(&full, large, SLOW);
+	}
+	assert_false(crew_is_one(&many));
+	assert_true(crew_is_one(&full));
+	/* so long for so little is not the memory */
+	for (int i = 0; i < 3; i++)
+		crew_report(&full, 4096, SLOW);
+	assert_false(crew_is_one(&full));
+	crew_done(&many);
+	crew_done(&full);
+}
+
 static void test_the_last_one_that_leaves_is_replaced(void **state)
 {
 	(void)state;
 	struct crew c;
 	struct worker w[2];
-	crew_init(&c);
+	crew_init(&c, 8);
 	assert_true(crew_join(&c));
 	start(&w[0], &c);
 	start(&w[1], &c);
@@ -136,7 +157,7 @@ static void test_stop_ends_waiting(void **state)
 	(void)state;
 	struct crew c;
 	struct worker w;
-	crew_init(&c);
+	crew_init(&c, 8);
 	assert_true(crew_join(&c));
 	start(&w, &c);
 	settle();
@@ -154,6 +175,7 @@ int main(void)
 		cmocka_unit_test(test_one_reads_while_requests_are_fast),
 		cmocka_unit_test(test_one_slow_request_calls_nobody),
 		cmocka_unit_test(test_slow_requests_call_all_and_fast_ones_send_them_back),
+		cmocka_unit_test(test_large_requests_call_others_where_cpus_are_to_spare),
 		cmocka_unit_test(test_the_last_one_that_leaves_is_replaced),
 		cmocka_unit_test(test_stop_ends_waiting),
 	};
