@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "crew.h"
 
+#include <sys/resource.h>
+
 #include "../chunker/core/cleanup.h"
 
-/* Longer than it takes to answer from memory: this much, and for each KiB of it. Where a program
- * and one of the threads fill all CPUs, another thread of ours only takes the program's; elsewhere
- * large answers are quicker by several. */
-#define SLOW_NS      25000u
-#define SLOW_FULL_NS 50000u
-#define SLOW_KIB_NS  500u
-#define CPUS_FILLED  2u
+/* About what answering with 64 KiB takes. */
+#define SLOW_NS 25000u
+/* A program and one of the threads fill these: another thread of ours only takes the program's, so
+ * none is called up for requests that are slow by their size, or by a scheduler that lets others
+ * run; only for those that waited for the disk. But a request of a program that waits for each
+ * answer is mostly slow because the two are on different CPUs: a third thread for a moment makes
+ * the scheduler give up spreading them, and is worth a factor of four. */
+#define CPUS_FILLED 2u
 
 /* A slow request adds SLOW_STRAIN, a fast one takes 1 off: one in a while, from a thread that lost
  * its CPU, does not call the others up; from the second of two on they stay for up to MAX_STRAIN
@@ -56,17 +59,22 @@ void crew_leave(struct crew *c)
 		pthread_cond_signal(&c->changed);
 }
 
-static bool is_slow(const struct crew *c, uint32_t bytes, uint64_t took_ns)
+static bool is_slow(const struct crew *c, struct crew_seat *seat, bool alone, uint64_t took_ns)
 {
-	if (!c->is_full)
-		return took_ns >= SLOW_NS;
-	return took_ns >= SLOW_FULL_NS + (uint64_t)bytes * SLOW_KIB_NS / 1024;
+	struct rusage use;
+	if (took_ns < SLOW_NS)
+		return false;
+	if (!c->is_full || alone || getrusage(RUSAGE_THREAD, &use) < 0)
+		return true;
+	long before = seat->major_faults;
+	seat->major_faults = use.ru_majflt;
+	return use.ru_majflt > before;
 }
 
-void crew_report(struct crew *c, uint32_t bytes, uint64_t took_ns)
+void crew_report(struct crew *c, struct crew_seat *seat, bool alone, uint64_t took_ns)
 {
 	unsigned strain = atomic_load_explicit(&c->strain, memory_order_relaxed), next = strain;
-	if (is_slow(c, bytes, took_ns))
+	if (is_slow(c, seat, alone, took_ns))
 		next = strain + SLOW_STRAIN < MAX_STRAIN ? strain + SLOW_STRAIN : MAX_STRAIN;
 	else if (strain > 0)
 		next = strain - 1;

@@ -32,6 +32,11 @@ struct crew {
 	atomic_uint strain;   /* see crew.c; lost updates do no harm */
 };
 
+/* Of one thread; zeros at first. */
+struct crew_seat {
+	long major_faults;
+};
+
 void crew_init(struct crew *c, unsigned n_cpus);
 /* No thread may be in crew_join. */
 void crew_done(struct crew *c);
@@ -39,8 +44,9 @@ void crew_done(struct crew *c);
 bool crew_join(struct crew *c);
 /* The caller, who joined, reads no more: another takes the place of the last one. */
 void crew_leave(struct crew *c);
-/* A request for `bytes` took this long from when it was read. */
-void crew_report(struct crew *c, uint32_t bytes, uint64_t took_ns);
+/* A request that the calling thread processed took this long from when it was read. `alone`: it
+ * came, like the one before, from a thread that asks for little at a time. */
+void crew_report(struct crew *c, struct crew_seat *seat, bool alone, uint64_t took_ns);
 /* Is one thread enough now? */
 bool crew_is_one(struct crew *c);
 /* false: the caller should leave and join again. */

@@ -27,7 +27,9 @@ struct thread {
 	/* REQUEST_SLOT_BYTES of room, then what a request has beyond its slot: only in this rare
 	 * case are its parts put together here. */
 	unsigned char *large;
+	pid_t tid; /* who sent the last request */
 	struct follow follow;
+	struct crew_seat seat;
 };
 
 struct loop {
@@ -153,8 +155,10 @@ static int handle_request(struct thread *t, struct request **rq)
 		return r == -EAGAIN ? 0 : r;
 	const struct fuse_in_header *in = buf.mem;
 	uint64_t start = clock_ns();
-	uint32_t bytes = bytes_wanted(&buf);
-	if (bytes <= FOLLOW_BYTES && crew_is_one(&l->crew))
+	bool small = bytes_wanted(&buf) <= FOLLOW_BYTES;
+	bool alone = small && (pid_t)in->pid == t->tid;
+	t->tid = (pid_t)in->pid;
+	if (small && crew_is_one(&l->crew))
 		follow_request(&t->follow, (pid_t)in->pid, start);
 	else
 		follow_end(&t->follow);
@@ -162,7 +166,7 @@ static int handle_request(struct thread *t, struct request **rq)
 	*rq = request_current();
 	uint64_t end = clock_ns();
 	follow_answered(&t->follow, end);
-	crew_report(&l->crew, bytes, end - start);
+	crew_report(&l->crew, &t->seat, alone, end - start);
 	return 0;
 }
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -51,12 +55,13 @@ static void test_one_reads_while_requests_are_fast(void **state)
 {
 	(void)state;
 	struct crew c;
+	struct crew_seat seat = {0};
 	struct worker w;
 	crew_init(&c, 8);
 	assert_true(crew_join(&c));
 	start(&w, &c);
 	for (int i = 0; i < 1000; i++)
-		crew_report(&c, 4096, FAST);
+		crew_report(&c, &seat, false, FAST);
 	settle();
 	assert_false(w.joined);
 	assert_true(crew_is_one(&c));
@@ -72,12 +77,13 @@ static void test_one_slow_request_calls_nobody(void **state)
 {
 	(void)state;
 	struct crew c;
+	struct crew_seat seat = {0};
 	crew_init(&c, 8);
 	for (int round = 0; round < 10; round++) {
-		crew_report(&c, 4096, SLOW);
+		crew_report(&c, &seat, false, SLOW);
 		assert_true(crew_is_one(&c));
 		for (int i = 0; i < 20; i++)
-			crew_report(&c, 4096, FAST);
+			crew_report(&c, &seat, false, FAST);
 	}
 	crew_done(&c);
 }
@@ -86,20 +92,21 @@ static void test_slow_requests_call_all_and_fast_ones_send_them_back(void **stat
 {
 	(void)state;
 	struct crew c;
+	struct crew_seat seat = {0};
 	struct worker w[N];
 	crew_init(&c, 8);
 	assert_true(crew_join(&c));
 	for (int i = 0; i < N; i++)
 		start(&w[i], &c);
-	crew_report(&c, 4096, SLOW);
-	crew_report(&c, 4096, SLOW);
+	crew_report(&c, &seat, false, SLOW);
+	crew_report(&c, &seat, false, SLOW);
 	for (int i = 0; i < N; i++)
 		wait_joined(&w[i]);
 	assert_true(crew_stays(&c));
 
 	unsigned fast = 0;
 	for (; !crew_is_one(&c); fast++)
-		crew_report(&c, 4096, FAST);
+		crew_report(&c, &seat, false, FAST);
 	assert_in_range(fast, 1, 100);
 	/* three of the four go */
 	for (int i = 0; i < N; i++) {
@@ -111,25 +118,55 @@ static void test_slow_requests_call_all_and_fast_ones_send_them_back(void **stat
 	crew_done(&c);
 }
 
-static void test_large_requests_call_others_where_cpus_are_to_spare(void **state)
+/* Reads a page from the disk; false where the file system has none. */
+static bool fault(void)
+{
+	char path[] = "crew.XXXXXX", page[4096] = {1};
+	struct rusage before, after;
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(write(fd, page, sizeof(page)), sizeof(page));
+	assert_int_equal(fsync(fd), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	getrusage(RUSAGE_THREAD, &before);
+	volatile char *p = mmap(NULL, sizeof(page), PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(p != MAP_FAILED && *p == 1);
+	getrusage(RUSAGE_THREAD, &after);
+	munmap((void *)p, sizeof(page));
+	close(fd);
+	return after.ru_majflt > before.ru_majflt;
+}
+
+static void test_without_a_cpu_to_spare_only_the_disk_calls_others(void **state)
 {
 	(void)state;
-	const uint32_t large = 1 << 20;
-	struct crew many, full;
-	crew_init(&many, 8);
-	crew_init(&full, 2);
-	for (int i = 0; i < 3; i++) {
-		crew_report(&many, large, SLOW);
-		crew_report(&full, large, SLOW);
-	}
-	assert_false(crew_is_one(&many));
-	assert_true(crew_is_one(&full));
-	/* so long for so little is not the memory */
-	for (int i = 0; i < 3; i++)
-		crew_report(&full, 4096, SLOW);
-	assert_false(crew_is_one(&full));
-	crew_done(&many);
-	crew_done(&full);
+	struct crew c;
+	struct crew_seat seat = {0};
+	fault();
+	crew_init(&c, 2);
+	for (int i = 0; i < 10; i++)
+		crew_report(&c, &seat, false, SLOW);
+	assert_true(crew_is_one(&c));
+	if (!fault())
+		skip();
+	crew_report(&c, &seat, false, SLOW);
+	assert_true(fault());
+	crew_report(&c, &seat, false, SLOW);
+	assert_false(crew_is_one(&c));
+	crew_done(&c);
+}
+
+static void test_slow_requests_of_one_that_waits_call_others(void **state)
+{
+	(void)state;
+	struct crew c;
+	struct crew_seat seat = {0};
+	crew_init(&c, 2);
+	crew_report(&c, &seat, true, SLOW);
+	crew_report(&c, &seat, true, SLOW);
+	assert_false(crew_is_one(&c));
+	crew_done(&c);
 }
 
 static void test_the_last_one_that_leaves_is_replaced(void **state)
@@ -175,7 +212,8 @@ int main(void)
 		cmocka_unit_test(test_one_reads_while_requests_are_fast),
 		cmocka_unit_test(test_one_slow_request_calls_nobody),
 		cmocka_unit_test(test_slow_requests_call_all_and_fast_ones_send_them_back),
-		cmocka_unit_test(test_large_requests_call_others_where_cpus_are_to_spare),
+		cmocka_unit_test(test_without_a_cpu_to_spare_only_the_disk_calls_others),
+		cmocka_unit_test(test_slow_requests_of_one_that_waits_call_others),
 		cmocka_unit_test(test_the_last_one_that_leaves_is_replaced),
 		cmocka_unit_test(test_stop_ends_waiting),
 	};
