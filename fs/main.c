@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <limits.h>
-#include <malloc.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../chunker/core/cleanup.h"
 #include "../chunker/core/config.h"
 #include "../chunker/core/log.h"
+#include "../chunker/core/process.h"
 #include "../chunker/core/units.h"
 #include "daemon.h"
 #include "options.h"
 
 #define EXIT_USAGE 2
-
-/* Well below the size of a huge page, which the kernel would otherwise put under each thread's
- * stack. */
-#define STACK_BYTES (512u << 10)
 
 static const char help[] =
 	"usage: smrfs STORE MOUNTPOINT [-f] [-d] [-o OPTION[,OPTION...]]\n"
@@ -80,30 +74,6 @@ static int complete(struct options *o, struct smr_error *err)
 	return options_absolute(o, cwd);
 }
 
-static void limit_memory(void)
-{
-	/* One arena a thread would multiply what is free but not given back. */
-	mallopt(M_ARENA_MAX, 2);
-#ifndef __SANITIZE_THREAD__ /* which keeps megabytes of its own on each stack */
-	pthread_attr_t attr;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_setattr_default_np(&attr);
-	pthread_attr_destroy(&attr);
-#endif
-}
-
-/* Chunks on their way are descriptors, and 1,024 of them are soon in flight where chunks are small. */
-static void raise_descriptors(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_debug("the limit of open files stays as it is");
-}
-
 int main(int argc, char **argv)
 {
 	struct options o auto_with(options_done) = {0};
@@ -133,7 +103,7 @@ int main(int argc, char **argv)
 		o.foreground = true;
 		log_init("smrfs", LOG_LEVEL_DEBUG);
 	}
-	limit_memory();
-	raise_descriptors();
+	process_limit_memory();
+	process_raise_descriptors();
 	return daemon_run(&o);
 }

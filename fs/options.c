@@ -284,22 +284,6 @@ int options_parse(int argc, char **argv, struct options *ret, struct smr_error *
 	return 0;
 }
 
-static int config_bool(const struct config *c, const char *key, bool *ret, struct smr_error *err)
-{
-	static const char *const yes[] = {"yes", "true", "on", "1"};
-	static const char *const no[] = {"no", "false", "off", "0"};
-	const char *value = config_get(c, key);
-	if (!value)
-		return 0;
-	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
-		if (strcmp(value, yes[i]) != 0 && strcmp(value, no[i]) != 0)
-			continue;
-		*ret = strcmp(value, yes[i]) == 0;
-		return 0;
-	}
-	return error_set(err, -EINVAL, "configuration: %s = %s: neither yes nor no", key, value);
-}
-
 int options_complete(struct options *o, const struct config *c, struct smr_error *err)
 {
 	const char *value;
@@ -313,7 +297,7 @@ int options_complete(struct options *o, const struct config *c, struct smr_error
 	else if (r == 0 && o->timeout < 0)
 		o->timeout = OPTIONS_TIMEOUT_DEFAULT;
 	if (r == 0 && !o->insecure)
-		r = config_bool(c, "insecure", &o->insecure, err);
+		r = config_get_flag(c, "insecure", &o->insecure, err);
 	return r;
 }
 

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "../build/imgfile.h"
+#include "../core/progress.h"
 #include "../core/recipe.h"
 #include "../store/store.h"
-#include "progress.h"
 
 struct against {
 	uint64_t image_size, file_size; /* bytes; only the shorter length is compared */

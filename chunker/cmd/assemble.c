@@ -11,8 +11,8 @@
 #include "../build/source_file.h"
 #include "../core/cleanup.h"
 #include "../core/log.h"
+#include "../core/progress.h"
 #include "../core/units.h"
-#include "progress.h"
 
 int assemble_check(const struct cmd *c, const struct assemble_options *o)
 {

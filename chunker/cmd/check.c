@@ -6,8 +6,8 @@
 
 #include "../core/cleanup.h"
 #include "../core/idmap.h"
+#include "../core/progress.h"
 #include "gather.h"
-#include "progress.h"
 
 struct object {
 	struct chunkid id;

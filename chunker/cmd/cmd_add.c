@@ -6,9 +6,9 @@
 
 #include "../build/cutter.h"
 #include "../build/layout.h"
+#include "../core/progress.h"
 #include "assemble.h"
 #include "cutting.h"
-#include "progress.h"
 #include "published.h"
 
 struct values {

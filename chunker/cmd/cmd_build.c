@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "../build/layout.h"
+#include "../core/progress.h"
 #include "../core/units.h"
 #include "assemble.h"
 #include "cutting.h"
 #include "outfile.h"
 #include "output.h"
-#include "progress.h"
 
 struct values {
 	const char *output;

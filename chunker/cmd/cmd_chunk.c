@@ -7,10 +7,10 @@
 #include "../build/cutter.h"
 #include "../build/imgfile.h"
 #include "../core/log.h"
+#include "../core/progress.h"
 #include "args.h"
 #include "cutting.h"
 #include "interrupt.h"
-#include "progress.h"
 #include "published.h"
 
 struct values {

@@ -10,11 +10,11 @@
 #include "../core/codec.h"
 #include "../core/fd.h"
 #include "../core/idmap.h"
+#include "../core/progress.h"
 #include "../store/flat.h"
 #include "args.h"
 #include "gather.h"
 #include "interrupt.h"
-#include "progress.h"
 #include "published.h"
 
 struct values {

@@ -9,9 +9,9 @@
 
 #include <stdatomic.h>
 
+#include "../core/progress.h"
 #include "../core/recipe.h"
 #include "../store/store.h"
-#include "progress.h"
 
 struct imgwrite {
 	struct store *store;

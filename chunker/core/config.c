@@ -15,6 +15,8 @@
 
 #define CONFIG_FILE     "/etc/smr.conf"
 #define CONFIG_FILE_MAX (64u << 10)
+#define SHARED_CACHE    "/var/cache/smr"
+#define SHARED_SOCKET   "/run/smr/cached.sock"
 
 static const struct {
 	const char *key;
@@ -23,6 +25,8 @@ static const struct {
 	{"store", "SMR_STORE"},
 	{"cache", "SMR_CACHE"},
 	{"cache_size", NULL},
+	{"min_free", NULL},
+	{"socket", NULL},
 	{"timeout", NULL},
 	{"insecure", NULL},
 	{"chunk_size", NULL},
@@ -190,6 +194,22 @@ const char *config_get(const struct config *c, const char *key)
 	return k < N_KEYS ? c->values[k] : NULL;
 }
 
+int config_get_flag(const struct config *c, const char *key, bool *ret, struct smr_error *err)
+{
+	static const char *const yes[] = {"yes", "true", "on", "1"};
+	static const char *const no[] = {"no", "false", "off", "0"};
+	const char *value = config_get(c, key);
+	if (!value)
+		return 0;
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+		if (strcmp(value, yes[i]) != 0 && strcmp(value, no[i]) != 0)
+			continue;
+		*ret = strcmp(value, yes[i]) == 0;
+		return 0;
+	}
+	return error_set(err, -EINVAL, "configuration: %s = %s: neither yes nor no", key, value);
+}
+
 /* The XDG base directory specification: a path that is not absolute is to be ignored. */
 static const char *absolute_env(const char *name)
 {
@@ -201,7 +221,7 @@ int config_cache_dir(const struct config *c, char *ret, unsigned long size, stru
 {
 	const char *base = config_get(c, "cache"), *below = "";
 	if (!base && geteuid() == 0)
-		base = "/var/cache/smr";
+		base = SHARED_CACHE;
 	if (!base && (base = absolute_env("XDG_CACHE_HOME")))
 		below = "/smr";
 	if (!base && (base = absolute_env("HOME")))
@@ -214,5 +234,22 @@ int config_cache_dir(const struct config *c, char *ret, unsigned long size, stru
 		return error_set(
 			err, -ENAMETOOLONG, "the cache directory's path is too long: %.200s", base);
 	snprintf(ret, size, "%s%s", base, below);
+	return 0;
+}
+
+int config_socket_path(const struct config *c, const char *cache_dir, char *ret, unsigned long size,
+	struct smr_error *err)
+{
+	const char *path = config_get(c, "socket"), *below = "";
+	if (!path && strcmp(cache_dir, SHARED_CACHE) == 0)
+		path = SHARED_SOCKET;
+	if (!path) {
+		path = cache_dir;
+		below = "/cached.sock";
+	}
+	size_t n = strlen(path) + strlen(below);
+	if (n >= size)
+		return error_set(err, -ENAMETOOLONG, "the socket's path is too long: %.200s", path);
+	snprintf(ret, size, "%s%s", path, below);
 	return 0;
 }

@@ -11,9 +11,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../core/cleanup.h"
-#include "../core/clock.h"
-#include "../core/units.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "units.h"
 
 #define QUIET_NS   CLOCK_NS_PER_S /* what is done by then shows nothing */
 #define REDRAW_NS  (100 * CLOCK_NS_PER_MS)

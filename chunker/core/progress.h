@@ -8,8 +8,8 @@
  * It is drawn by a thread of its own, so that progress_add is two atomic additions from any thread.
  * Between start and stop nobody else may write to the terminal.
  */
-#ifndef CMD_PROGRESS_H
-#define CMD_PROGRESS_H
+#ifndef CORE_PROGRESS_H
+#define CORE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
