@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../chunker/core/cleanup.h"
+#include "../chunker/core/clock.h"
 #include "cachedir.h"
 
 #define CACHE_SIZE_DEFAULT (10ull << 30)
@@ -78,8 +79,10 @@ static int engine_recipe(struct cache *c, struct cache_store *s, const char *nam
 
 	if (digest && chunkid_equal(digest, &none))
 		digest = NULL;
-	if (digest && recipe_cache_get(e->recipes, digest, ret) == 0)
+	if (digest && recipe_cache_get(e->recipes, digest, ret) == 0) {
+		engine_status_opened(e, s, *ret);
 		return 0;
+	}
 	int r = store_get_recipe(s->store, name, &recipe, err);
 	if (r < 0)
 		return r;
@@ -89,13 +92,17 @@ static int engine_recipe(struct cache *c, struct cache_store *s, const char *nam
 			store_url(s->store), name);
 	}
 	recipe_cache_put(e->recipes, recipe);
+	engine_status_opened(e, s, recipe);
 	*ret = recipe;
 	return 0;
 }
 
 static void engine_touch(struct cache *c, const struct chunkid *ids, unsigned n)
 {
-	local_touch(engine_of(c)->local, ids, n);
+	struct engine *e = engine_of(c);
+
+	atomic_fetch_add_explicit(&e->meter.touched, n, memory_order_relaxed);
+	local_touch(e->local, ids, n);
 }
 
 static void engine_bad(struct cache *c, const struct chunkid *id)
@@ -155,6 +162,7 @@ static void engine_free(struct cache *c)
 	holders_free(e->holders);
 	recipe_cache_close(e->recipes);
 	flights_free(e->flights);
+	engine_status_done(e);
 	pthread_cond_destroy(&e->changed);
 	pthread_mutex_destroy(&e->lock);
 	pthread_mutex_destroy(&e->hold_lock);
@@ -174,6 +182,7 @@ static const struct cache_ops engine_ops = {
 	.bad = engine_bad,
 	.dropped = engine_hold_drop,
 	.prefetch = engine_ahead_prefetch,
+	.status = engine_status,
 	.control = engine_control,
 	.counters = engine_counters,
 	.stop = engine_stop,
@@ -193,6 +202,7 @@ static int start(struct engine *e, const struct engine_options *opts, struct smr
 {
 	struct local_options local = {.dir = e->dir,
 		.size = opts->cache_size ? opts->cache_size : CACHE_SIZE_DEFAULT,
+		.min_free = opts->min_free,
 		.evicted = evicted,
 		.held = engine_hold_is,
 		.user = e};
@@ -224,6 +234,7 @@ int engine_new(const struct engine_options *opts, struct cache **ret, struct smr
 	if (!e)
 		return -ENOMEM;
 	cache_init(&e->base, &engine_ops);
+	e->meter.started_ns = clock_ns();
 	e->lock_fd = e->dir_fd = -1;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->hold_lock, NULL);

@@ -17,6 +17,7 @@
 struct engine_options {
 	const char *cache_dir;
 	uint64_t cache_size; /* bytes on disk; 0: 10 GiB */
+	uint64_t min_free;   /* bytes of the disk to leave free; 0: none (local.h) */
 	unsigned n_workers;  /* decode, hash, write; 0: number of CPUs */
 };
 

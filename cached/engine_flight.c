@@ -40,9 +40,16 @@ static int hand_out(struct engine *e, const struct flight *f, int fd, int *ret)
 	return 0;
 }
 
-/* Answers every waiter. The flight's own hold goes when theirs are there: whoever evicts meanwhile knows that the
+static void answer(
+	struct engine *e, struct cache_get *get, int r, int fd, struct cache_store *origin)
+{
+	engine_status_answered(e, get, r, origin);
+	get->done(get, r, fd);
+}
+
+/* Answers every waiter; `origin` is where the chunk comes from, NULL for the pool. The flight's own hold goes when theirs are there: whoever evicts meanwhile knows that the
  * chunk is held. */
-static void land(struct engine *e, struct flight *f, int r, int fd)
+static void land(struct engine *e, struct flight *f, int r, int fd, struct cache_store *origin)
 {
 	struct cache_get *get, *next;
 
@@ -61,7 +68,7 @@ static void land(struct engine *e, struct flight *f, int r, int fd)
 			mine_r = hand_out(e, f, fd, &mine);
 		else if (r == 0)
 			mine = fd;
-		get->done(get, mine_r, mine);
+		answer(e, get, mine_r, mine, origin);
 	}
 	flight_free(f);
 }
@@ -87,11 +94,12 @@ static void fetch_next(struct engine *e, struct flight *f)
 			.user = f};
 	}
 	if (source) {
+		atomic_fetch_add_explicit(&e->meter.fetches, 1, memory_order_relaxed);
 		store_get(source->store, &f->fetch);
 		return;
 	}
 	engine_report_count(e, r);
-	land(e, f, r, -1);
+	land(e, f, r, -1, NULL);
 }
 
 /* Asking the next source may block when that is a local one, so it is a worker's job too. */
@@ -108,6 +116,7 @@ static void fetched(struct store_get *g, int r, struct buf *body, const struct s
 	struct engine *e = f->engine;
 	enum workers_priority prio;
 
+	atomic_fetch_sub_explicit(&e->meter.fetches, 1, memory_order_relaxed);
 	if (r == 0)
 		atomic_fetch_add(&e->count.fetched_bytes, body->len);
 	else
@@ -129,6 +138,8 @@ static int keep(struct engine *e, const struct flight *f, const void *bytes, int
 {
 	int r = local_put(e->local, &f->id, bytes, f->chunk_size, ret_fd);
 
+	if (atomic_load_explicit(&e->meter.full, memory_order_relaxed) != (r < 0))
+		atomic_store_explicit(&e->meter.full, r < 0, memory_order_relaxed);
 	if (r == 0)
 		return 0;
 	atomic_fetch_add(&e->count.pool_full, 1);
@@ -145,6 +156,7 @@ static void step_store(struct work *w)
 	struct flight *f = (struct flight *)((char *)w - offsetof(struct flight, work));
 	struct engine *e = f->engine;
 	void *bytes = local_scratch_take(e->local);
+	struct cache_store *origin;
 	int fd = -1, r = -ENOMEM;
 
 	if (bytes)
@@ -166,7 +178,11 @@ static void step_store(struct work *w)
 	}
 	/* Right, or this process lacks memory or descriptors, which is not the source's fault. */
 	buf_done(&f->body);
-	land(e, f, r, fd);
+	{
+		locked(&e->lock);
+		origin = f->sources[f->source].store;
+	}
+	land(e, f, r, fd, origin);
 }
 
 static void step_lookup(struct work *w)
@@ -181,7 +197,7 @@ static void step_lookup(struct work *w)
 			"is damaged in the pool; fetching it again");
 	/* What the pool cannot be looked at for, a download would fail by, too. */
 	if (r == 0 || r == -EMFILE || r == -ENFILE || r == -ENOMEM)
-		land(e, f, r, fd);
+		land(e, f, r, fd, NULL);
 	else
 		fetch_next(e, f);
 }
@@ -196,8 +212,9 @@ void engine_flight_get(struct cache *c, struct cache_get *get)
 	enum workers_priority prio = WORKERS_DEMAND;
 	int r = engine_hold_add(e, &id);
 
+	engine_status_asked(e, get);
 	if (r < 0) {
-		get->done(get, r, -1);
+		answer(e, get, r, -1, NULL);
 		return;
 	}
 	{
@@ -213,7 +230,7 @@ void engine_flight_get(struct cache *c, struct cache_get *get)
 	if (r != 1)
 		engine_hold_drop(c, &id, 1);
 	if (r < 0)
-		get->done(get, r, -1);
+		answer(e, get, r, -1, NULL);
 	else if (r == 1)
 		workers_add(e->workers, &f->work, prio);
 }

@@ -9,6 +9,7 @@
  *     engine_ahead.c      what is fetched without being waited for: prefetch, hydrate
  *     engine_scrub.c      every chunk of the pool, hashed
  *     engine_control.c    verbs
+ *     engine_status.c     what is counted, and the status
  *
  * Lock order: `hold_lock` before those of local.h; `lock` is taken alone. Neither is held across I/O.
  */
@@ -23,12 +24,14 @@
 #include "flight.h"
 #include "holders.h"
 #include "local.h"
+#include "metrics.h"
 #include "pins.h"
 #include "recipe_cache.h"
 
 struct cache_store {
 	struct store *store;
 	char *url; /* as it was asked for */
+	struct metrics_tier origin;
 	struct cache_store *next;
 };
 
@@ -42,6 +45,16 @@ enum report {
 };
 
 struct scrub;
+
+#define ENGINE_IMAGES_MAX 512u
+
+/* An image whose recipe somebody asked for. */
+struct engine_image {
+	char name[NAME_LEN_MAX + 1];
+	struct chunkid digest;
+	struct cache_store *store;
+	struct engine_image *next;
+};
 
 struct engine {
 	struct cache base;
@@ -60,7 +73,8 @@ struct engine {
 	bool stopped;
 	pthread_cond_t changed; /* one of those below has ended, or got on */
 	unsigned n_prefetches, n_hydrations;
-	struct scrub *scrub; /* NULL: none is running */
+	struct scrub *scrub;         /* NULL: none is running */
+	struct engine_image *images; /* the last one that was asked for first */
 
 	pthread_mutex_t hold_lock;
 	struct holders *holders;
@@ -69,6 +83,16 @@ struct engine {
 		atomic_uint_fast64_t fetched_chunks, fetched_bytes, missing, corrupt, unreachable,
 			pool_full;
 	} count;
+
+	struct {
+		uint64_t started_ns;
+		struct metrics_tier pool;
+		struct metrics_images images;
+		struct metrics_recent errors;
+		atomic_uint_fast64_t gets, fetches; /* under way */
+		atomic_uint_fast64_t touched;
+		atomic_bool full; /* the last chunk could not be kept */
+	} meter;
 };
 
 static inline struct engine *engine_of(struct cache *c)
@@ -112,6 +136,19 @@ int engine_ahead_hydrate(struct engine *e, struct cache_store *s, struct recipe 
 /* ---- engine_scrub.c ---- */
 
 int engine_scrub(struct engine *e, bool wait, struct buf *text, struct smr_error *err);
+
+/* ---- engine_status.c; no lock held ---- */
+
+/* A get begins, and has its result: from the pool where `origin` is NULL. */
+void engine_status_asked(struct engine *e, struct cache_get *get);
+void engine_status_answered(
+	struct engine *e, const struct cache_get *get, int r, struct cache_store *origin);
+/* Somebody asked for a recipe. */
+void engine_status_opened(struct engine *e, struct cache_store *s, const struct recipe *recipe);
+/* cache_status */
+int engine_status(struct cache *c, struct buf *json, struct smr_error *err);
+/* Frees what was noted of images. */
+void engine_status_done(struct engine *e);
 
 /* ---- engine_control.c ---- */
 

@@ -16,6 +16,8 @@ void engine_report(struct engine *e, enum report kind, const struct chunkid *id,
 	char short_id[16];
 	uint64_t now = clock_ns();
 
+	if (kind == REPORT_POOL)
+		metrics_recent_add(&e->meter.errors, now);
 	{
 		locked(&e->lock);
 		if (e->reported_ns[kind] && now - e->reported_ns[kind] < REPORT_INTERVAL_NS)
@@ -48,6 +50,8 @@ void engine_report_source(struct engine *e, const struct flight *f, int r, const
 
 void engine_report_count(struct engine *e, int r)
 {
+	if (r != -ECANCELED)
+		metrics_recent_add(&e->meter.errors, clock_ns());
 	if (r == -ENOENT)
 		atomic_fetch_add(&e->count.missing, 1);
 	else if (r == -EBADMSG)

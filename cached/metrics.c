@@ -81,6 +81,54 @@ uint64_t metrics_quantile_us(const struct metrics_latency *l, unsigned permille)
 	return metrics_bound_us(i < METRICS_BUCKETS - 1 ? i : METRICS_BUCKETS - 2);
 }
 
+/* ---- images ---- */
+
+#define PROBES 16u
+
+/* The slot of an image, from where its number says on; METRICS_IMAGES: it has none. Tags are digests' bytes, so the low
+ * bits spread. */
+static unsigned find_image(const struct metrics_images *m, uint32_t tag, uint32_t *ret_found)
+{
+	unsigned i = tag % METRICS_IMAGES;
+
+	for (unsigned n = 0; n < PROBES; n++, i = (i + 1) % METRICS_IMAGES) {
+		*ret_found = (uint32_t)atomic_load_explicit(&m->slot[i].tag, memory_order_relaxed);
+		if (*ret_found == tag || *ret_found == 0)
+			return i;
+	}
+	return METRICS_IMAGES;
+}
+
+void metrics_image_add(struct metrics_images *m, uint32_t tag, enum metrics_how how)
+{
+	uint32_t found;
+	unsigned i;
+
+	if (tag == 0)
+		return;
+	while ((i = find_image(m, tag, &found)) < METRICS_IMAGES) {
+		uint_fast32_t none = 0;
+
+		/* One that another took meanwhile is looked at again. */
+		if (found == tag || atomic_compare_exchange_strong_explicit(&m->slot[i].tag, &none,
+					    tag, memory_order_relaxed, memory_order_relaxed)) {
+			add(&m->slot[i].n[how], 1);
+			return;
+		}
+	}
+}
+
+void metrics_image_read(const struct metrics_images *m, uint32_t tag, uint64_t ret[METRICS_HOWS])
+{
+	uint32_t found = 0;
+	unsigned i = tag ? find_image(m, tag, &found) : METRICS_IMAGES;
+
+	for (unsigned how = 0; how < METRICS_HOWS; how++)
+		ret[how] = i < METRICS_IMAGES && found == tag
+				   ? atomic_load_explicit(&m->slot[i].n[how], memory_order_relaxed)
+				   : 0;
+}
+
 /* ---- the last hour ---- */
 
 /* From 1, so that zeros are no minute that could be now. */

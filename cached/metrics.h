@@ -35,6 +35,20 @@ struct metrics_tier {
 	struct metrics_histogram latency;
 };
 
+/* How the requests for one image were answered. */
+enum metrics_how { METRICS_POOL, METRICS_ORIGIN, METRICS_FAILED, METRICS_HOWS };
+
+#define METRICS_IMAGES 1024u
+
+/* The same for many images, told apart by a number that is not 0. When it is full, new ones are not counted. Zeros to begin
+ * with. */
+struct metrics_images {
+	struct {
+		atomic_uint_fast32_t tag;
+		atomic_uint_fast64_t n[METRICS_HOWS];
+	} slot[METRICS_IMAGES];
+};
+
 /* Events in the last hour, by the minute. Zeros to begin with. */
 struct metrics_recent {
 	atomic_uint_fast64_t slot[METRICS_MINUTES]; /* minute << 32 | events in it */
@@ -51,6 +65,11 @@ uint64_t metrics_bound_us(unsigned bucket);
 /* A time that `permille` thousandths of the observations do not exceed, rounded up to a bucket's bound, and down for the last
  * bucket; 0 without observations. */
 uint64_t metrics_quantile_us(const struct metrics_latency *l, unsigned permille);
+
+/* 0 as the tag: nobody's. */
+void metrics_image_add(struct metrics_images *m, uint32_t tag, enum metrics_how how);
+/* Zeros for one that was never counted. */
+void metrics_image_read(const struct metrics_images *m, uint32_t tag, uint64_t ret[METRICS_HOWS]);
 
 /* `now_ns` of any clock that does not go back. */
 void metrics_recent_add(struct metrics_recent *r, uint64_t now_ns);

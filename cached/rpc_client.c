@@ -46,6 +46,7 @@ struct rpc_client *rpc_client_new(struct rpc_server *s, int fd)
 	pthread_mutex_init(&c->lock, NULL);
 	STAILQ_INIT(&c->out);
 	STAILQ_INIT(&c->waiting);
+	buf_init(&c->images, RPC_IMAGES_MAX * sizeof(struct chunkid));
 	locked(&s->lock);
 	TAILQ_INSERT_TAIL(&s->clients, c, of_server);
 	s->n_clients++;
@@ -65,6 +66,7 @@ void rpc_client_unref(struct rpc_client *c)
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	pthread_mutex_destroy(&c->lock);
+	buf_done(&c->images);
 	free(c);
 	locked(&s->lock);
 	if (--s->n_alive == 0)

@@ -6,6 +6,7 @@
  *     rpc_client.c    one connection: packets in and out, what waits to be sent, its end
  *     rpc_request.c   what the messages ask for; GETs
  *     rpc_task.c      what of it blocks
+ *     rpc_status.c    the cache's status, and who is connected
  *
  * Lock order: client->lock, then server->lock. The cache is called with neither. client->lock is held across sendmsg, which never
  * blocks on these sockets: so an answer and the EVICTED that must follow it are sent in this order.
@@ -25,7 +26,8 @@
 
 #define RPC_STORES_MAX 64u /* that one client may open */
 #define RPC_NAME_MAX   128u
-#define RPC_BATCH      8u /* packets of one client that are received at a time */
+#define RPC_IMAGES_MAX 256u /* of one client that are counted in the status */
+#define RPC_BATCH      8u   /* packets of one client that are received at a time */
 #define RPC_BADS       16u
 /* Slow jobs of one client that run at a time; the others wait, so that it does not take all threads. */
 #define RPC_CLIENT_JOBS 4u
@@ -55,6 +57,7 @@ struct rpc_client {
 	STAILQ_HEAD(, rpc_task) waiting; /* slow jobs beyond RPC_CLIENT_JOBS */
 	unsigned n_jobs;                 /* slow ones, started */
 	unsigned n_bads;                 /* BADs under way */
+	struct buf images;               /* digests of recipes that were asked for */
 	char name[RPC_NAME_MAX];
 
 	/* under server->lock */
@@ -88,6 +91,8 @@ struct rpc_server {
 	unsigned n_alive;   /* not freed */
 	pthread_cond_t freed;
 	bool woken, stop;
+	uint64_t pings, pongs; /* asked and answered by the thread */
+	pthread_cond_t ponged;
 
 	/* held while it is called; before `lock` */
 	pthread_mutex_t evicted_lock;
@@ -141,5 +146,10 @@ const char *rpc_task_start(struct rpc_client *c, const struct proto_message *m,
 const char *rpc_task_bad(struct rpc_client *c, const struct chunkid *ids, uint32_t n);
 /* Slow ones of a closed client that have not begun: nobody waits for them any more. */
 void rpc_task_forget(struct rpc_client *c);
+
+/* ---- rpc_status.c ---- */
+
+/* cache_status and the clients. */
+int rpc_status(struct rpc_server *s, struct buf *json, struct smr_error *err);
 
 #endif

@@ -147,6 +147,10 @@ static bool attend(struct rpc_server *s)
 				eventfd_read(s->wake_fd, &n);
 				s->woken = false;
 			}
+			if (s->pongs != s->pings) {
+				s->pongs = s->pings;
+				pthread_cond_signal(&s->ponged);
+			}
 			on = !s->stop;
 		}
 		if (!c || !on)
@@ -270,6 +274,7 @@ int rpc_server_new(struct cache *cache, const struct rpc_server_options *opts,
 	struct rpc_server **ret, struct smr_error *err)
 {
 	struct rpc_server *s = calloc(1, sizeof(*s));
+	pthread_condattr_t monotonic;
 	int r;
 
 	if (!s)
@@ -284,6 +289,10 @@ int rpc_server_new(struct cache *cache, const struct rpc_server_options *opts,
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->evicted_lock, NULL);
 	pthread_cond_init(&s->freed, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->ponged, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	r = start(s, opts->listen_fd);
 	if (r < 0) {
 		s->listen_fd = -1;
@@ -297,17 +306,17 @@ int rpc_server_new(struct cache *cache, const struct rpc_server_options *opts,
 void rpc_server_clients(
 	struct rpc_server *s, void (*visit)(void *, const struct rpc_client_info *), void *user)
 {
-	struct rpc_client *all[64];
+	struct rpc_client **all auto_free = calloc(RPC_CLIENTS_MAX, sizeof(*all));
 	struct rpc_client *c;
 	unsigned n = 0;
 
+	if (!all)
+		return;
 	/* The lock order forbids to look at a client under the server's lock: referenced first. */
 	{
 		locked(&s->lock);
 		TAILQ_FOREACH(c, &s->clients, of_server)
 		{
-			if (n == sizeof(all) / sizeof(all[0]))
-				break;
 			rpc_client_ref(c);
 			all[n++] = c;
 		}
@@ -320,11 +329,26 @@ void rpc_server_clients(
 				.uid = c->uid,
 				.pid = c->pid,
 				.gets = c->gets,
-				.answered_gets = c->answered_gets};
+				.answered_gets = c->answered_gets,
+				.images = (const struct chunkid *)c->images.data,
+				.n_images = c->images.len / sizeof(struct chunkid)};
 			visit(user, &info);
 		}
 		rpc_client_unref(c);
 	}
+}
+
+bool rpc_server_answers(struct rpc_server *s, unsigned ms)
+{
+	struct timespec until = clock_timespec(clock_ns() + ms * CLOCK_NS_PER_MS);
+	locked(&s->lock);
+
+	s->pings++;
+	wake(s);
+	while (s->pongs != s->pings)
+		if (pthread_cond_timedwait(&s->ponged, &s->lock, &until) != 0)
+			return false;
+	return true;
 }
 
 void rpc_server_free(struct rpc_server *s)
@@ -352,6 +376,7 @@ void rpc_server_free(struct rpc_server *s)
 	claims_free(s->claims);
 	free(s->packets);
 	pthread_cond_destroy(&s->freed);
+	pthread_cond_destroy(&s->ponged);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->evicted_lock);
 	free(s);

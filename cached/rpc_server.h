@@ -46,9 +46,13 @@ struct rpc_client_info {
 	int pid;
 	unsigned gets; /* outstanding */
 	uint64_t answered_gets;
+	const struct chunkid *images; /* digests of the recipes that it asked for */
+	size_t n_images;
 };
 void rpc_server_clients(
 	struct rpc_server *s, void (*visit)(void *, const struct rpc_client_info *), void *user);
+/* Does the thread come round within `ms`? For a watchdog; call it from one thread. */
+bool rpc_server_answers(struct rpc_server *s, unsigned ms);
 /* Disconnects everybody. Call after cache_stop and before cache_free. NULL is fine. */
 void rpc_server_free(struct rpc_server *s);
 

@@ -9,8 +9,7 @@
 #include "../chunker/core/cleanup.h"
 #include "../chunker/core/fd.h"
 #include "../chunker/store/listing.h"
-
-#define STATUS_MAX (16u << 20)
+#include "status.h"
 
 struct rpc_task {
 	struct rpc_job job;
@@ -108,6 +107,21 @@ static int do_list(struct rpc_task *t, struct outcome *out)
 	return r < 0 ? r : buf_append(&out->data, tag, sizeof(tag));
 }
 
+/* For the status. Without memory, or with too many, it is not counted. */
+static void note_image(struct rpc_client *c, const struct chunkid *digest)
+{
+	const struct chunkid *known;
+	size_t n;
+	locked(&c->lock);
+
+	known = (const struct chunkid *)c->images.data;
+	n = c->images.len / sizeof(*known);
+	for (size_t i = 0; i < n; i++)
+		if (chunkid_equal(&known[i], digest))
+			return;
+	buf_append(&c->images, digest, sizeof(*digest));
+}
+
 static int do_recipe(struct rpc_task *t, struct outcome *out)
 {
 	char name[PROTO_TEXT_MAX + 1];
@@ -122,6 +136,8 @@ static int do_recipe(struct rpc_task *t, struct outcome *out)
 		return r;
 	bytes = recipe_bytes(recipe, &n);
 	r = fd_sealed_memfd("smr-recipe", bytes, n);
+	if (r >= 0)
+		note_image(t->client, &recipe_info(recipe)->digest);
 	recipe_free(recipe);
 	if (r < 0)
 		return r;
@@ -135,7 +151,7 @@ static int do_status(struct rpc_task *t, struct outcome *out)
 	int r;
 
 	buf_init(&json, STATUS_MAX);
-	r = cache_status(t->client->server->cache, &json, &out->err);
+	r = rpc_status(t->client->server, &json, &out->err);
 	return r < 0 ? r : into_memfd("smr-status", &json, &out->fd);
 }
 

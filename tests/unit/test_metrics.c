@@ -69,6 +69,36 @@ static void test_quantile_of_one_and_of_the_endless(void **state)
 	assert_true(metrics_quantile_us(&l, 999) == 1u << 26);
 }
 
+static void test_images_are_told_apart(void **state)
+{
+	static struct metrics_images m;
+	uint64_t n[METRICS_HOWS];
+
+	(void)state;
+	metrics_image_add(&m, 0, METRICS_POOL);
+	metrics_image_read(&m, 0, n);
+	assert_int_equal(n[METRICS_POOL], 0);
+	/* All of these want one slot. */
+	for (uint32_t i = 1; i <= 8; i++)
+		for (uint32_t k = 0; k < i; k++)
+			metrics_image_add(&m, i * METRICS_IMAGES, METRICS_ORIGIN);
+	metrics_image_add(&m, METRICS_IMAGES, METRICS_FAILED);
+	for (uint32_t i = 1; i <= 8; i++) {
+		metrics_image_read(&m, i * METRICS_IMAGES, n);
+		assert_int_equal(n[METRICS_ORIGIN], i);
+		assert_int_equal(n[METRICS_FAILED], i == 1);
+		assert_int_equal(n[METRICS_POOL], 0);
+	}
+	metrics_image_read(&m, 77, n);
+	assert_int_equal(n[METRICS_ORIGIN], 0);
+	/* A full table counts those that it knows. */
+	for (uint32_t tag = 1; tag <= 4 * METRICS_IMAGES; tag++)
+		metrics_image_add(&m, tag, METRICS_POOL);
+	metrics_image_add(&m, 8 * METRICS_IMAGES, METRICS_ORIGIN);
+	metrics_image_read(&m, 8 * METRICS_IMAGES, n);
+	assert_int_equal(n[METRICS_ORIGIN], 9);
+}
+
 static void test_merge_adds(void **state)
 {
 	static struct metrics_histogram a, b;
@@ -148,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_buckets_are_narrow),
 		cmocka_unit_test(test_quantiles),
 		cmocka_unit_test(test_quantile_of_one_and_of_the_endless),
+		cmocka_unit_test(test_images_are_told_apart),
 		cmocka_unit_test(test_merge_adds),
 		cmocka_unit_test(test_recent_forgets_after_an_hour),
 		cmocka_unit_test(test_nothing_is_lost_between_threads),
