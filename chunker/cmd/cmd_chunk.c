@@ -6,6 +6,7 @@
 
 #include "../build/cutter.h"
 #include "../build/imgfile.h"
+#include "../core/codec.h"
 #include "../core/log.h"
 #include "../core/progress.h"
 #include "args.h"
@@ -109,7 +110,7 @@ static int run(struct cmd *c, int argc, char **argv)
 	if (code != ARGS_RUN)
 		return code;
 
-	int r = cutting_fill_in(c, &v.cut, &err);
+	int r = cutting_fill_in(c, &v.cut, CODEC_LEVEL_DEFAULT, &err);
 	if (r == 0 && v.name)
 		snprintf(name, sizeof(name), "%s", v.name);
 	else if (r == 0)
@@ -132,13 +133,18 @@ static int run(struct cmd *c, int argc, char **argv)
 	return code;
 }
 
+static void print_defaults(const struct cmd *c)
+{
+	cutting_print_defaults(c, CODEC_LEVEL_DEFAULT);
+}
+
 const struct cmd_verb cmd_chunk = {
 	.name = "chunk",
 	.operands = "FILE.img",
 	.summary = "Cut a disk image into chunks and publish it under a name",
 	.options = options,
 	.example = "chunk debian.img",
-	.defaults = cutting_print_defaults,
+	.defaults = print_defaults,
 	.run = run,
 	.trouble = 1,
 };

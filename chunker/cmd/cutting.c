@@ -15,12 +15,11 @@ int cutting_check(const struct cmd *c, const struct cutting *v)
 	return ARGS_RUN;
 }
 
-int cutting_fill_in(const struct cmd *c, struct cutting *v, struct smr_error *err)
+int cutting_fill_in(const struct cmd *c, struct cutting *v, unsigned level, struct smr_error *err)
 {
 	int r = 0;
 	if (!v->level)
-		r = cmd_config_uint(
-			c, "level", 1, CUTTING_LEVEL_MAX, CODEC_LEVEL_DEFAULT, &v->level, err);
+		r = cmd_config_uint(c, "level", 1, CUTTING_LEVEL_MAX, level, &v->level, err);
 	if (r == 0 && !v->jobs)
 		r = cmd_config_uint(c, "jobs", 1, CUTTING_JOBS_MAX, workers_cpus(), &v->jobs, err);
 	return r;
@@ -67,11 +66,11 @@ int cutting_open_store(const struct cmd *c, const struct cutting *v, struct stor
 	return 0;
 }
 
-void cutting_print_defaults(const struct cmd *c)
+void cutting_print_defaults(const struct cmd *c, unsigned level)
 {
 	struct cutting v = {0};
 	uint64_t size = CODEC_CHUNK_DEFAULT;
-	if (cutting_fill_in(c, &v, NULL) < 0 ||
+	if (cutting_fill_in(c, &v, level, NULL) < 0 ||
 		cmd_config_size(c, "chunk_size", CODEC_CHUNK_DEFAULT, &size, NULL) < 0)
 		return;
 	printf("  %-10s  %llu KiB, unless the store has another\n", "chunk-size",

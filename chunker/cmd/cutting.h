@@ -25,14 +25,15 @@ struct cutting {
 
 /* ARGS_RUN, or the exit code of a usage error. */
 int cutting_check(const struct cmd *c, const struct cutting *v);
-/* Level and jobs; chunk_size stays 0 where it was not given. */
-int cutting_fill_in(const struct cmd *c, struct cutting *v, struct smr_error *err);
+/* Level, else that of the configuration, else `level`; and jobs. chunk_size stays 0 where it was not
+ * given. */
+int cutting_fill_in(const struct cmd *c, struct cutting *v, unsigned level, struct smr_error *err);
 /* What was asked for, else what the store has, else the configuration's. */
 int cutting_chunk_size(const struct cmd *c, const struct cutting *v, uint32_t of_store,
 	uint32_t *ret, struct smr_error *err);
 /* Opens or makes the store, and warns where its other images are cut differently. */
 int cutting_open_store(const struct cmd *c, const struct cutting *v, struct store **ret,
 	uint32_t *ret_chunk_size, struct smr_error *err);
-void cutting_print_defaults(const struct cmd *c);
+void cutting_print_defaults(const struct cmd *c, unsigned level);
 
 #endif

@@ -49,6 +49,8 @@ done
 expect 0 smr chunk --help
 grep -qE "^  jobs +$(nproc)$" "$work/out"
 grep -qE '^  level +3$' "$work/out"
+expect 0 smr add --help
+grep -qE '^  level +6$' "$work/out"
 
 echo "the example of the help works"
 head -c 3000000 /dev/urandom > "$work/debian.img"
