@@ -81,6 +81,7 @@ struct cache_ops {
 	void (*touch)(struct cache *, const struct chunkid *ids, unsigned n);
 	void (*bad)(struct cache *, const struct chunkid *id);
 	void (*dropped)(struct cache *, const struct chunkid *ids, unsigned n);
+	void (*held)(struct cache *, const struct chunkid *ids, unsigned n);
 	void (*prefetch)(struct cache *, struct cache_store *, uint32_t chunk_size,
 		enum store_priority, const struct chunkid *ids, unsigned n);
 	int (*status)(struct cache *, struct buf *json, struct smr_error *);
@@ -179,6 +180,15 @@ static inline void cache_dropped(struct cache *c, const struct chunkid *ids, uns
 {
 	if (c->ops->dropped)
 		c->ops->dropped(c, ids, n);
+}
+
+/* To a new owner of the cache, before anything is dropped: these are held since an earlier one had it,
+ * an id as often as it is held. Of what is not in the pool any more it tells soon that it is evicted.
+ * Does not block. */
+static inline void cache_held(struct cache *c, const struct chunkid *ids, unsigned n)
+{
+	if (c->ops->held)
+		c->ops->held(c, ids, n);
 }
 
 /* Fetches what is absent, without an answer; may be dropped under load. */

@@ -165,6 +165,16 @@ bool claims_answer(struct claims *t, struct claimant *who, const struct chunkid 
 	return tell;
 }
 
+int claims_hold(struct claims *t, struct claimant *who, const struct chunkid *id)
+{
+	struct claim *c = find(who, id);
+	int r = c ? 0 : claim_new(t, who, id, &c);
+
+	if (r == 0)
+		c->held++;
+	return r;
+}
+
 bool claims_drop(struct claims *t, struct claimant *who, const struct chunkid *id)
 {
 	struct claim *c = find(who, id);

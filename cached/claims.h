@@ -39,6 +39,8 @@ void claims_free(struct claims *t); /* nobody may have a claim; NULL is fine */
 int claims_ask(struct claims *t, struct claimant *who, const struct chunkid *id);
 /* It is answered, with a descriptor or without. true: and must be told (claims_tell) after that. */
 bool claims_answer(struct claims *t, struct claimant *who, const struct chunkid *id, bool got);
+/* It has a descriptor that an earlier owner sent. 0 or -ENOMEM. */
+int claims_hold(struct claims *t, struct claimant *who, const struct chunkid *id);
 /* The client dropped one descriptor. false: it had none. */
 bool claims_drop(struct claims *t, struct claimant *who, const struct chunkid *id);
 bool claims_holds(const struct claimant *who, const struct chunkid *id);

@@ -181,6 +181,7 @@ static const struct cache_ops engine_ops = {
 	.touch = engine_touch,
 	.bad = engine_bad,
 	.dropped = engine_hold_drop,
+	.held = engine_held,
 	.prefetch = engine_ahead_prefetch,
 	.status = engine_status,
 	.control = engine_control,

@@ -6,6 +6,7 @@
  *     engine_flight.c     gets: the steps of a flight
  *     engine_report.c     what of it is logged
  *     engine_hold.c       who has descriptors and maps of what
+ *     engine_held.c       who has them from the owner before
  *     engine_ahead.c      what is fetched without being waited for: prefetch, hydrate
  *     engine_scrub.c      every chunk of the pool, hashed
  *     engine_control.c    verbs
@@ -123,6 +124,11 @@ int engine_hold_add(struct engine *e, const struct chunkid *id);
 void engine_hold_drop(struct cache *c, const struct chunkid *ids, unsigned n);
 /* local_options.held */
 bool engine_hold_is(void *engine, const struct chunkid *id);
+
+/* ---- engine_held.c; no lock held ---- */
+
+/* cache_held */
+void engine_held(struct cache *c, const struct chunkid *ids, unsigned n);
 
 /* ---- engine_ahead.c ---- */
 

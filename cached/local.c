@@ -145,6 +145,14 @@ bool local_has(struct local *l, const struct chunkid *id)
 	return ledger_has(l->ledger, id);
 }
 
+bool local_exists(struct local *l, const struct chunkid *id)
+{
+	struct pool_stamp stamp;
+	auto_close int fd = -1;
+
+	return pool_get(l->pool, id, &fd, &stamp) != -ENOENT;
+}
+
 int local_check(struct local *l, const struct chunkid *id)
 {
 	struct pool_stamp stamp;

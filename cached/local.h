@@ -51,6 +51,8 @@ int local_put(
 	struct local *l, const struct chunkid *id, const void *bytes, uint32_t n, int *ret_fd);
 /* Is it there, as far as is known without looking? */
 bool local_has(struct local *l, const struct chunkid *id);
+/* Is there a file of it, right or not? Looks at the disk, whatever the ledger knows. */
+bool local_exists(struct local *l, const struct chunkid *id);
 /* Hashes a chunk's file, whatever its stamp says. 0: it is right; -EBADMSG: it was damaged and is forgotten now; -ENOENT; others: it
  * cannot be looked at now. */
 int local_check(struct local *l, const struct chunkid *id);

@@ -44,24 +44,25 @@ static unsigned parts_of(unsigned type)
 	case PROTO_TOUCH:
 	case PROTO_BAD:
 	case PROTO_DROPPED:
+	case PROTO_HELD:
 	case PROTO_EVICTED:
 		return PART_IDS;
 	case PROTO_ANSWER:
 		return PART_RESULT;
-	default: /* STATUS has none */
+	default: /* STATUS and PING have none */
 		return 0;
 	}
 }
 
 bool proto_is_for_owner(enum proto_type type)
 {
-	return type >= PROTO_HELLO && type <= PROTO_DROPPED;
+	return type >= PROTO_HELLO && type <= PROTO_PING;
 }
 
 /* Do messages of this type want an answer, or are they one? */
 static bool has_request(unsigned type)
 {
-	return type <= PROTO_CONTROL || type == PROTO_ANSWER;
+	return type <= PROTO_CONTROL || type == PROTO_PING || type == PROTO_ANSWER;
 }
 
 /* ---- encoding ---- */
@@ -272,7 +273,7 @@ int proto_decode(const void *packet, size_t n, struct proto_message *ret, struct
 		return error_set(err, -EBADMSG, "a message of protocol version %u, this is %u",
 			version, PROTO_VERSION);
 	if (type < PROTO_HELLO ||
-		(type > PROTO_DROPPED && type != PROTO_ANSWER && type != PROTO_EVICTED))
+		(type > PROTO_PING && type != PROTO_ANSWER && type != PROTO_EVICTED))
 		return error_set(err, -EBADMSG, "a message of unknown type %u", type);
 	struct proto_message m = {.type = (enum proto_type)type, .request = le_get64(p + 8)};
 	struct reader r = {.at = p + PROTO_HEAD, .end = p + n};

@@ -30,6 +30,9 @@
  *       BAD      id...                             ──►            could not be read
  *                                                  ◄──   EVICTED  id...     drop your maps of them
  *       DROPPED  id...                             ──►            none of them is mapped here any more
+ *       HELD     id...                             ──►            an earlier owner sent these, and they are held still
+ *       PING                                       ──►
+ *                                                  ◄──   ANSWER   at once, whatever else is asked for
  *
  *     ANSWER   = result:i32 value:u32 data                            result: 0 or a negative errno;
  *                                                                     data: with an error, its text
@@ -71,6 +74,8 @@ enum proto_type {
 	PROTO_TOUCH,
 	PROTO_BAD,
 	PROTO_DROPPED,
+	PROTO_HELD,
+	PROTO_PING,
 	PROTO_ANSWER = 64,
 	PROTO_EVICTED,
 };
@@ -102,7 +107,7 @@ struct proto_message {
 	uint32_t value;
 	const void *data; /* ANSWER */
 	uint16_t data_len;
-	/* PREFETCH, TOUCH, BAD, DROPPED, EVICTED: n_ids times 32 bytes, 1 to PROTO_IDS_MAX; not aligned for
+	/* PREFETCH, TOUCH, BAD, DROPPED, HELD, EVICTED: n_ids times 32 bytes, 1 to PROTO_IDS_MAX; not aligned for
 	 * anything but bytes, as is struct chunkid */
 	const struct chunkid *ids;
 	uint32_t n_ids;

@@ -29,6 +29,7 @@
 #define RPC_IMAGES_MAX 256u /* of one client that are counted in the status */
 #define RPC_BATCH      8u   /* packets of one client that are received at a time */
 #define RPC_BADS       16u
+#define RPC_HELD_MAX   65536u /* ids that one client may bring along from an earlier owner */
 /* Slow jobs of one client that run at a time; the others wait, so that it does not take all threads. */
 #define RPC_CLIENT_JOBS 4u
 
@@ -68,6 +69,7 @@ struct rpc_client {
 
 	/* the epoll thread's */
 	bool hello;
+	unsigned n_held; /* by HELD */
 	uint64_t accepted_ns;
 };
 

@@ -148,6 +148,34 @@ static void on_dropped(struct rpc_client *c, const struct proto_message *m)
 		cache_dropped(c->server->cache, ids, n);
 }
 
+/* It may lie: then bytes of chunks that are evicted count until it has dropped them, as it is told to. */
+static const char *on_held(struct rpc_client *c, const struct proto_message *m)
+{
+	unsigned n = 0;
+
+	c->n_held += m->n_ids;
+	if (c->n_held > RPC_HELD_MAX)
+		return "holds more chunks than it can";
+	{
+		locked(&c->server->lock);
+		while (n < m->n_ids &&
+			claims_hold(c->server->claims, &c->claimant, &m->ids[n]) == 0)
+			n++;
+	}
+	if (n)
+		cache_held(c->server->cache, m->ids, n);
+	return n < m->n_ids ? "is not served: no memory" : NULL;
+}
+
+static const char *on_ping(struct rpc_client *c, const struct proto_message *m)
+{
+	struct proto_message answer = {.type = PROTO_ANSWER, .request = m->request};
+	locked(&c->lock);
+
+	rpc_client_send(c, &answer, -1);
+	return NULL;
+}
+
 static const char *on_ids(struct rpc_client *c, const struct proto_message *m)
 {
 	struct cache_store *store;
@@ -158,6 +186,8 @@ static const char *on_ids(struct rpc_client *c, const struct proto_message *m)
 	case PROTO_DROPPED:
 		on_dropped(c, m);
 		return NULL;
+	case PROTO_HELD:
+		return on_held(c, m);
 	case PROTO_TOUCH:
 		cache_touch(c->server->cache, m->ids, m->n_ids);
 		return NULL;
@@ -221,7 +251,10 @@ const char *rpc_request(struct rpc_client *c, const void *packet, size_t n, stru
 	case PROTO_TOUCH:
 	case PROTO_BAD:
 	case PROTO_DROPPED:
+	case PROTO_HELD:
 		return on_ids(c, &m);
+	case PROTO_PING:
+		return on_ping(c, &m);
 	default:
 		return on_blocking(c, &m, packet, n);
 	}

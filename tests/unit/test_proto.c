@@ -54,6 +54,8 @@ static const struct proto_message messages[] = {
 	{.type = PROTO_TOUCH, .ids = ids, .n_ids = 2},
 	{.type = PROTO_BAD, .ids = ids, .n_ids = 1},
 	{.type = PROTO_DROPPED, .ids = ids, .n_ids = 3},
+	{.type = PROTO_HELD, .ids = ids, .n_ids = 2},
+	{.type = PROTO_PING, .request = 9},
 	{.type = PROTO_ANSWER,
 		.request = 8,
 		.result = -ENOENT,
@@ -177,7 +179,7 @@ static void test_impossible_values_are_refused(void **state)
 	(void)state;
 	refused_with(&messages[0], 0, PROTO_HELLO | 2u << 16); /* version */
 	refused_with(&messages[5], 0, 0 | 1u << 16);           /* types */
-	refused_with(&messages[5], 0, 12 | 1u << 16);
+	refused_with(&messages[5], 0, (PROTO_PING + 1) | 1u << 16);
 	refused_with(&messages[5], 0, 63 | 1u << 16);
 	refused_with(&messages[5], 0, 66 | 1u << 16);
 	refused_with(&messages[5], 8, 0);  /* no request number */
@@ -189,8 +191,8 @@ static void test_impossible_values_are_refused(void **state)
 	refused_with(&messages[4], 24, STORE_PRIORITIES);
 	refused_with(&messages[6], 16, 0); /* verbs */
 	refused_with(&messages[6], 16, CACHE_SCRUB + 1);
-	refused_with(&messages[11], 16, 1); /* results */
-	refused_with(&messages[11], 16, (uint32_t)-4096);
+	refused_with(&messages[13], 16, 1); /* results */
+	refused_with(&messages[13], 16, (uint32_t)-4096);
 }
 
 static void test_texts_have_no_nul_and_an_end(void **state)

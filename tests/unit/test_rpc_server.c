@@ -166,7 +166,7 @@ static uint64_t say(struct client *c, struct proto_message m)
 {
 	unsigned char packet[PROTO_MAX];
 	bool none = m.type == PROTO_PREFETCH || m.type == PROTO_TOUCH || m.type == PROTO_BAD ||
-		    m.type == PROTO_DROPPED;
+		    m.type == PROTO_DROPPED || m.type == PROTO_HELD;
 
 	m.request = none ? 0 : ++c->request;
 	int n = proto_encode(&m, packet);
