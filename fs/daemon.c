@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,9 +62,13 @@ static uint32_t read_timeout(const struct options *o)
 static int start_server(struct daemon *d, struct smr_error *err)
 {
 	const struct options *o = d->options;
+	char name[256];
+	snprintf(name, sizeof(name), "smrfs %s", o->mountpoint);
 	struct server_options so = {
 		.store = o->store,
-		.engine = {.cache_dir = o->cache_dir, .cache_size = o->cache_size},
+		.cache = {.engine = {.cache_dir = o->cache_dir, .cache_size = o->cache_size},
+			.socket = o->socket,
+			.name = name},
 		.store_options = {.insecure = o->insecure, .ca_file = o->ca_file},
 		.timeout_ms = read_timeout(o),
 	};

@@ -28,6 +28,7 @@ static const char help[] =
 	"  -V, --version    show the version\n"
 	"\n"
 	"  -o cache=DIR     where chunks are kept: %s\n"
+	"  -o socket=PATH   where its owner is found: %s\n"
 	"  -o cache_size=N  how much of them: %s\n"
 	"  -o timeout=SEC   a read fails after so long, 0 = never: %llu\n"
 	"  -o insecure      take plain http from other machines%s\n"
@@ -46,26 +47,39 @@ static int show_help(const struct options *o)
 {
 	char size[UNITS_TEXT_MAX];
 	printf(help, o->cache_dir ? o->cache_dir : "(none: HOME is not set)",
-		units_format_size(o->cache_size, size), (unsigned long long)o->timeout,
-		o->insecure ? ": yes" : "");
+		o->socket ? o->socket : "in there", units_format_size(o->cache_size, size),
+		(unsigned long long)o->timeout, o->insecure ? ": yes" : "");
 	return 0;
+}
+
+static int complete_cache(struct options *o, const struct config *config, struct smr_error *err)
+{
+	char dir[PATH_MAX], path[PATH_MAX];
+	int r = config_cache_dir(config, dir, sizeof(dir), err);
+	if (r < 0)
+		return o->cache_dir || o->help ? 0 : r;
+	/* The configured socket is that of the configured cache: another one has its own. */
+	bool other = o->cache_dir && strcmp(o->cache_dir, dir) != 0;
+	if (!o->cache_dir && !(o->cache_dir = strdup(dir)))
+		return -ENOMEM;
+	if (o->socket || other)
+		return 0;
+	r = config_socket_path(config, dir, path, sizeof(path), err);
+	if (r == 0 && !(o->socket = strdup(path)))
+		r = -ENOMEM;
+	return r;
 }
 
 static int complete(struct options *o, struct smr_error *err)
 {
 	struct config *config = NULL;
-	char dir[PATH_MAX], cwd[PATH_MAX];
+	char cwd[PATH_MAX];
 	int r = config_load(&config, err);
 	if (r < 0)
 		return r;
 	r = options_complete(o, config, err);
-	if (r == 0 && !o->cache_dir) {
-		r = config_cache_dir(config, dir, sizeof(dir), err);
-		if (r == 0 && !(o->cache_dir = strdup(dir)))
-			r = -ENOMEM;
-		if (r < 0 && o->help)
-			r = 0;
-	}
+	if (r == 0)
+		r = complete_cache(o, config, err);
 	config_free(config);
 	if (r < 0 || o->help)
 		return r;

@@ -30,6 +30,7 @@ static const struct rule {
 	const char *why;
 } rules[] = {
 	{"cache", RULE_TEXT, offsetof(struct options, cache_dir), NULL},
+	{"socket", RULE_TEXT, offsetof(struct options, socket), NULL},
 	{"cache_size", RULE_SIZE, offsetof(struct options, cache_size), NULL},
 	{"timeout", RULE_SECONDS, offsetof(struct options, timeout), NULL},
 	{"insecure", RULE_SWITCH, offsetof(struct options, insecure), NULL},
@@ -333,6 +334,8 @@ int options_absolute(struct options *o, const char *cwd)
 	if (r == 0)
 		r = make_absolute(&o->cache_dir, cwd);
 	if (r == 0)
+		r = make_absolute(&o->socket, cwd);
+	if (r == 0)
 		r = make_absolute(&o->ca_file, cwd);
 	return r;
 }
@@ -370,6 +373,7 @@ void options_done(struct options *o)
 	free(o->store);
 	free(o->mountpoint);
 	free(o->cache_dir);
+	free(o->socket);
 	free(o->ca_file);
 	free(o->fsname);
 	free(o->mount_options);

@@ -28,6 +28,7 @@ struct options {
 	char *store;         /* as given */
 	char *mountpoint;    /* as given */
 	char *cache_dir;     /* NULL: not given */
+	char *socket;        /* of the cache; NULL: its own, in the directory */
 	char *ca_file;       /* NULL: the system's */
 	char *fsname;        /* NULL: the store's URL */
 	char *mount_options; /* for the kernel, in the order given, comma-separated; NULL: none */
@@ -39,10 +40,10 @@ struct options {
 /* 0, -ENOMEM, or -EINVAL with a message for a usage error. */
 int options_parse(int argc, char **argv, struct options *ret, struct smr_error *err);
 /* Fills in what the command line left open: from the configuration, then what is built in; a value
- * that is not valid there is -EINVAL. The cache directory is left to config_cache_dir. */
+ * that is not valid there is -EINVAL. Cache directory and socket are left to config_cache_dir and config_socket_path. */
 int options_complete(struct options *o, const struct config *c, struct smr_error *err);
 /* Makes paths independent of the working directory `cwd`: the store unless it is a URL, mount
- * point, cache directory, CA file. -ENOMEM. */
+ * point, cache directory, socket, CA file. -ENOMEM. */
 int options_absolute(struct options *o, const char *cwd);
 /* Frees the strings and zeroes the struct. */
 void options_done(struct options *o);

@@ -6,13 +6,10 @@
 #include <unistd.h>
 
 #include "../chunker/core/cleanup.h"
-#include "../chunker/core/clock.h"
 #include "rootdir.h"
 
 /* A lookup may not take longer than a read, nor as long as the kernel's limit. */
 #define LOOKUP_WAIT_MS 5000u
-
-#define BUSY_WAIT_NS (3 * CLOCK_NS_PER_S)
 
 static void on_changed(void *user, const char *name)
 {
@@ -36,22 +33,21 @@ void server_cancel(struct server *s)
 		cache_stop(s->cache);
 }
 
-static bool is_cancelled(struct server *s)
+static bool is_cancelled(void *server)
 {
+	struct server *s = server;
 	locked(&s->lock);
 	return s->cancelled;
 }
 
-/* An smrfs that was unmounted a moment ago may still be writing its cache out. */
-static int open_engine(struct server *s, const struct engine_options *opts, struct smr_error *err)
+/* An smrfs that was unmounted a moment ago may still be writing the cache out, which this waits for. */
+static int open_cache(struct server *s, const struct server_options *opts, struct smr_error *err)
 {
-	static const struct timespec pause = {.tv_nsec = 50 * CLOCK_NS_PER_MS};
-	uint64_t until = clock_ns() + BUSY_WAIT_NS;
+	struct shared_options so = opts->cache;
 	struct cache *cache;
-	int r;
-	while ((r = engine_new(opts, &cache, err)) == -EBUSY && clock_ns() < until &&
-		!is_cancelled(s))
-		nanosleep(&pause, NULL);
+	so.cancelled = is_cancelled;
+	so.user = s;
+	int r = shared_new(&so, &cache, err);
 	if (r < 0)
 		return r;
 	locked(&s->lock);
@@ -87,7 +83,7 @@ int server_start(struct server *s, const struct server_options *opts, struct smr
 	int r = nodes_new(image_unref, &s->nodes);
 	if (r < 0)
 		return error_set_errno(err, r, "cannot set up the table of nodes");
-	r = open_engine(s, &opts->engine, err);
+	r = open_cache(s, opts, err);
 	if (r == 0)
 		r = open_catalog(s, opts, err);
 	return r < 0 && is_cancelled(s) ? -ECANCELED : r;

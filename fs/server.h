@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #include "../cached/catalog.h"
-#include "../cached/engine.h"
+#include "../cached/shared.h"
 #include "node.h"
 
 struct server {
@@ -39,7 +39,7 @@ struct server {
 
 struct server_options {
 	const char *store;
-	struct engine_options engine;
+	struct shared_options cache; /* but for cancelled and its user */
 	struct store_options store_options;
 	uint32_t timeout_ms; /* a read's deadline; 0: for ever */
 };

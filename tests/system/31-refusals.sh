@@ -58,7 +58,7 @@ refused 1 "$work/no-store" "$work/no-store" "$mnt" -f
 : > "$work/file"
 refused 1 "$work/file" "$work/store" "$mnt" -o "cache=$work/file"
 mount_smrfs "$work/store" "$work/first"
-refused 1 "${smrfs_pids[$work/first]}" "$work/store" "$mnt"
+refused 1 "in use by process ${smrfs_pids[$work/first]}" "$work/store" "$mnt" -o "socket=$work/elsewhere"
 same_bytes "$work/first/a.img" "$work/a.img"
 umount_smrfs "$work/first"
 
