@@ -26,7 +26,8 @@ static void put_cache(struct out *o, const struct status *s)
 	put(o, "cache    %s   %s of %s, %s chunk%s   up %s, pid %" PRIu64 "\n", s->directory,
 		units_format_size(s->bytes, bytes), units_format_size(s->size, size),
 		units_format_count(s->chunks, n), s->chunks == 1 ? "" : "s",
-		units_format_duration(s->uptime_s * CLOCK_NS_PER_S, up), s->pid);
+		units_format_duration((s->uptime_s ? s->uptime_s : 1) * CLOCK_NS_PER_S, up),
+		s->pid);
 	if (s->pinned_bytes)
 		put(o, "pinned   %s of it\n", units_format_size(s->pinned_bytes, bytes));
 	if (s->condemned_bytes)
@@ -143,7 +144,7 @@ static void put_images(struct out *o, const struct status *s)
 		if ((int)strlen(s->images[i].name) > width)
 			width = (int)strlen(s->images[i].name);
 	if (s->n_images)
-		put(o, "\n%-*s  MOUNTED  %-8s  %-8s\n", width, "IMAGE", "LOCAL", "OF");
+		put(o, "\n%-*s  MOUNTED  %-8s  OF\n", width, "IMAGE", "LOCAL");
 	for (size_t i = 0; i < s->n_images; i++) {
 		const struct status_image *m = &s->images[i];
 
