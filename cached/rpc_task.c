@@ -91,7 +91,7 @@ static int do_open(struct rpc_task *t, struct outcome *out)
 static int do_list(struct rpc_task *t, struct outcome *out)
 {
 	struct store_list list = {0};
-	struct buf json auto_with(buf_done);
+	struct buf json auto_with(buf_done) = {0};
 	char tag[PROTO_TAG];
 	int r;
 

@@ -386,6 +386,20 @@ static void test_lists_and_recipes_come_by_descriptor(void **state)
 	close(c.fd);
 }
 
+static void test_a_list_that_cannot_be_had_is_answered(void **state)
+{
+	struct proto_message list = {.type = PROTO_LIST};
+	struct client c;
+
+	hello(&c, *state);
+	assert_int_equal(open_store(&c, "http://127.0.0.1:1/nobody", &list.store), 0);
+	assert_true(ask(&c, list) < 0);
+	assert_true(c.m.data_len > 0);
+	assert_int_equal(c.got, -1);
+	assert_int_equal(ask(&c, (struct proto_message){.type = PROTO_PING}), 0);
+	close(c.fd);
+}
+
 static void test_answers_come_when_they_are_ready(void **state)
 {
 	struct fixture *f = *state;
@@ -453,6 +467,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_chunks_come_by_descriptor, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_lists_and_recipes_come_by_descriptor, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_list_that_cannot_be_had_is_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_answers_come_when_they_are_ready, setup, teardown),
 		cmocka_unit_test_setup_teardown(
