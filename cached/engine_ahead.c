@@ -90,12 +90,14 @@ struct hydrate_slot {
 	bool busy;
 };
 
-/* Gets follow one another from their completions, so no thread is held. Who finds nobody pumping does; nobody else touches it
- * then, so the one that finds nothing left ends it. */
+/* What is here stays until all is, whatever else is read: its chunks are pinned meanwhile. Gets follow one another from their
+ * completions, so no thread is held. Who finds nobody pumping does; nobody else touches it then, so the one that finds nothing left
+ * ends it. */
 struct hydration {
 	struct engine *engine;
 	struct recipe *recipe;
 	uint64_t next; /* entry to look at; the pump's */
+	bool pinned;
 	/* under engine->lock */
 	uint64_t fetched, failed;
 	int first_error;
@@ -172,10 +174,15 @@ static void pump(struct hydration *h)
 		h->pumping = false;
 		if (more || h->n_busy)
 			return;
+		break;
+	}
+	if (h->pinned)
+		pins_let_go(e->pins, h->recipe);
+	{
+		locked(&e->lock);
 		h->ended = true;
 		e->n_hydrations--;
 		pthread_cond_broadcast(&e->changed);
-		break;
 	}
 	hydrate_unref(h);
 }
@@ -185,6 +192,9 @@ static void hydrated(struct cache_get *get, int r, int fd)
 	struct hydrate_slot *slot = (struct hydrate_slot *)get;
 	struct hydration *h = slot->of;
 
+	/* What was served from memory is not here. */
+	if (r == 0 && !local_has(h->engine->local, &get->id))
+		r = -ENOSPC;
 	let_go(h->engine, get, fd);
 	{
 		locked(&h->engine->lock);
@@ -217,8 +227,9 @@ static int outcome(struct hydration *h, bool wait, struct buf *text, struct smr_
 			text, "%s: fetching what is missing of %s chunks", info->name, of);
 	if (h->first_error)
 		return error_set_errno(err, h->first_error,
-			"%s: %s of %s chunks could not be fetched", info->name,
-			units_format_count(h->failed, n), of);
+			h->first_error == -ENOSPC ? "%s: %s of %s chunks could not be kept"
+						  : "%s: %s of %s chunks could not be fetched",
+			info->name, units_format_count(h->failed, n), of);
 	return buf_appendf(text, "%s: all %s chunks are here, %s of them new", info->name, of,
 		units_format_count(h->fetched, n));
 }
@@ -255,6 +266,8 @@ int engine_ahead_hydrate(struct engine *e, struct cache_store *s, struct recipe 
 		free(h);
 		return -ECANCELED;
 	}
+	/* Without memory for that it is fetched all the same. */
+	h->pinned = pins_hold(e->pins, recipe) == 0;
 	pump(h);
 	r = outcome(h, wait, text, err);
 	hydrate_unref(h);

@@ -338,6 +338,7 @@ int local_open(
 		return -ENOMEM;
 	l->opts = *opts;
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->settled, NULL);
 	local_room_init(l);
 	l->ledger = ledger_new();
 	l->dir = strdup(opts->dir);
@@ -372,6 +373,7 @@ void local_close(struct local *l)
 		free(memory);
 	}
 	pthread_mutex_destroy(&l->lock);
+	pthread_cond_destroy(&l->settled);
 	free(l->dir);
 	free(l);
 }

@@ -29,6 +29,8 @@ struct local {
 	bool complete; /* everything that was in the pool is in the ledger */
 	bool lost;     /* a file may have come to the pool that is not */
 	bool rebuilding;
+	unsigned removing; /* files struck that are still to be unlinked, or to be known as held */
+	pthread_cond_t settled; /* one less */
 
 	atomic_bool stop;
 	bool scanning;

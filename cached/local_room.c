@@ -9,6 +9,8 @@
 
 /* Ids that are pinned under one hold of the lock. */
 #define PIN_BATCH 256
+/* How often a put finds that others were faster before it is refused. */
+#define ROOM_TRIES 8u
 
 /* ---- time ---- */
 
@@ -42,18 +44,29 @@ uint32_t local_room_now(const struct local *l)
  * missed. Call with lock held. */
 static bool strike(struct local *l, const struct chunkid *id)
 {
+	l->removing++;
 	return l->opts.held ? ledger_condemn(l->ledger, id, local_room_now(l))
 			    : ledger_remove(l->ledger, id);
+}
+
+/* What was struck is held, free or back. Call with lock held. */
+static void settle(struct local *l)
+{
+	l->removing--;
+	pthread_cond_broadcast(&l->settled);
 }
 
 /* The file of a chunk that was struck is gone. */
 static void removed(struct local *l, const struct chunkid *id)
 {
+	bool held;
+
 	l->opts.evicted(l->opts.user, id);
-	if (!l->opts.held || l->opts.held(l->opts.user, id))
-		return;
+	held = l->opts.held && l->opts.held(l->opts.user, id);
 	locked(&l->lock);
-	ledger_release(l->ledger, id);
+	if (l->opts.held && !held)
+		ledger_release(l->ledger, id);
+	settle(l);
 }
 
 void local_room_forget(struct local *l, const struct chunkid *id)
@@ -84,6 +97,7 @@ static void put_back(
 
 	{
 		locked(&l->lock);
+		settle(l);
 		ledger_release(l->ledger, id);
 		if (ledger_has(l->ledger, id))
 			return;
@@ -131,6 +145,18 @@ static struct ledger_usage usage(struct local *l)
 	return u;
 }
 
+/* Waits for what other workers are evicting. false: there is nothing. */
+static bool wait_for_removal(struct local *l)
+{
+	unsigned before;
+	locked(&l->lock);
+
+	before = l->removing;
+	while (before && l->removing >= before)
+		pthread_cond_wait(&l->settled, &l->lock);
+	return before;
+}
+
 int local_room_make(struct local *l, uint32_t n)
 {
 	struct ledger_usage u = usage(l);
@@ -139,10 +165,18 @@ int local_room_make(struct local *l, uint32_t n)
 	 * chunk if the put fails. */
 	if (!l->opts.held && u.pinned_bytes == 0)
 		return 0;
-	while (evict(l, l->opts.size > n ? l->opts.size - n : 0))
-		;
-	u = usage(l);
-	return u.bytes + u.condemned && u.bytes + u.condemned + n > l->opts.size ? -ENOSPC : 0;
+	for (unsigned full = 0; full < ROOM_TRIES;) {
+		u = usage(l);
+		if (u.bytes + u.condemned == 0 || u.bytes + u.condemned + n <= l->opts.size)
+			return 0;
+		if (evict(l, l->opts.size > n ? l->opts.size - n : 0))
+			continue;
+		/* Nothing can go. Or others are just making room, or have taken what there was. */
+		if (!wait_for_removal(l) && full > 0)
+			break;
+		full++;
+	}
+	return -ENOSPC;
 }
 
 bool local_room_disk_full(struct local *l, uint32_t n)

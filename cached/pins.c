@@ -73,6 +73,16 @@ static int pin_chunks(struct pins *p, const struct recipe *r)
 	return 0;
 }
 
+int pins_hold(struct pins *p, const struct recipe *recipe)
+{
+	return pin_chunks(p, recipe);
+}
+
+void pins_let_go(struct pins *p, const struct recipe *recipe)
+{
+	unpin_chunks(p, recipe, recipe_info(recipe)->n_chunks);
+}
+
 /* ---- call with p->lock held, or before others know p ---- */
 
 static struct pin **find(struct pins *p, const char *name)

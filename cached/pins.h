@@ -25,6 +25,9 @@ void pins_close(struct pins *p); /* the pins stay; NULL is fine */
 int pins_add(struct pins *p, struct recipe *recipe, struct smr_error *err);
 /* -ENOENT: no such pin. */
 int pins_remove(struct pins *p, const char *name, struct smr_error *err);
+/* The chunks of the recipe are not evicted until it is let go, as often as it was held; nothing is remembered. -ENOMEM, -EOVERFLOW. */
+int pins_hold(struct pins *p, const struct recipe *recipe);
+void pins_let_go(struct pins *p, const struct recipe *recipe);
 /* Visits every pinned recipe, with the lock held: visit() must not call pins. */
 void pins_each(struct pins *p, void (*visit)(void *user, const struct recipe *recipe), void *user);
 

@@ -44,6 +44,14 @@ done
 ask pin b
 must_fail 'more than the cache has room for' ask pin c
 
+# what finds no room between the pinned is not said to be here
+ask hydrate -q --wait b
+must_fail 'chunks could not be kept: No space left on device' ask hydrate --wait c
+is_local a
+is_local b
+[ "$(status_of .unkept.chunks)" -gt 0 ]
+must_say 'FULL     chunks cannot be kept' ask status
+
 ask unpin a
 ask unpin b
 must_fail 'not pinned' ask unpin a
@@ -51,5 +59,6 @@ for name in d e c b; do
 	ask hydrate -q --wait $name
 done
 ! is_local a || die "it is kept without a pin"
+[ "$(status_of .cache.full)" = 0 ] || die "it is full for ever"
 bounded
 stop_cached
