@@ -28,6 +28,13 @@ static int connect_to(const struct settings *s, struct cache **ret, struct smr_e
 
 	snprintf(name, sizeof(name), "smr-cached %s", settings_verb_name(s->verb));
 	r = remote_new(&opts, ret, err);
+	/* What a member of the group sees, whose own cache is another one. */
+	if ((r == -ENOENT || r == -ECONNREFUSED) && strcmp(s->socket, CONFIG_SOCKET_SHARED) != 0 &&
+		access(CONFIG_SOCKET_SHARED, F_OK) == 0)
+		return error_set(err, r,
+			"nobody answers at %s; the cache of this machine is at "
+			"--socket " CONFIG_SOCKET_SHARED,
+			s->socket);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return error_set(err, r,
 			"nobody answers at %s; start the daemon (`systemctl start "

@@ -16,7 +16,6 @@
 #define CONFIG_FILE     "/etc/smr.conf"
 #define CONFIG_FILE_MAX (64u << 10)
 #define SHARED_CACHE    "/var/cache/smr"
-#define SHARED_SOCKET   "/run/smr/cached.sock"
 
 static const struct {
 	const char *key;
@@ -242,7 +241,7 @@ int config_socket_path(const struct config *c, const char *cache_dir, char *ret,
 {
 	const char *path = config_get(c, "socket"), *below = "";
 	if (!path && strcmp(cache_dir, SHARED_CACHE) == 0)
-		path = SHARED_SOCKET;
+		path = CONFIG_SOCKET_SHARED;
 	if (!path) {
 		path = cache_dir;
 		below = "/cached.sock";

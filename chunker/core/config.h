@@ -15,6 +15,8 @@
 
 #include "error.h"
 
+#define CONFIG_SOCKET_SHARED "/run/smr/cached.sock"
+
 struct config;
 
 /* A missing default file is an empty configuration; a missing file that SMR_CONF names is -ENOENT.
