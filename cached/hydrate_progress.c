@@ -9,7 +9,7 @@
 #include "../chunker/core/progress.h"
 #include "status.h"
 
-#define ASK_NS (200 * CLOCK_NS_PER_MS)
+#define ASK_NS (500 * CLOCK_NS_PER_MS)
 
 struct hydrate_progress {
 	struct cache *cache;

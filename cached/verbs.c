@@ -146,6 +146,10 @@ static int control(const struct settings *s, struct cache *cache, struct smr_err
 	r = cache_control(
 		cache, controls[s->verb], store, s->image ? s->image : "", s->wait, &text, err);
 	hydrate_progress_stop(progress);
+	if (r == -ENOTCONN && s->verb == SETTINGS_HYDRATE)
+		return error_set(err, r,
+			"the owner of the cache has ended; what was fetched is kept, and a rerun "
+			"continues");
 	if (r == 0 && !s->quiet)
 		printf("%.*s\n", (int)text.len, (const char *)text.data);
 	return r;

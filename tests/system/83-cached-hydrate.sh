@@ -57,10 +57,32 @@ complete()
 wait_for 20 complete
 origin_do clear
 
+# the daemon's end does not wait for what is on its way; who waits for it is told
+make_random_image six 1
+origin_fault stall '/chunks/'
+ask hydrate --wait six > "$work/said" 2>&1 &
+pid=$!
+stalled()
+{
+	[ "$(origin_stat in_flight)" -gt 0 ]
+}
+wait_for 10 stalled
+start=$(now_ms)
+stop_cached
+took=$(($(now_ms) - start))
+[ "$took" -le 3000 ] || die "it took $took ms to end"
+status=0
+wait "$pid" || status=$?
+[ "$status" -eq 1 ] || die "status $status: $(cat "$work/said")"
+grep -q 'smr-cached: the owner of the cache has ended; what was fetched is kept' "$work/said" || die "$(cat "$work/said")"
+origin_do clear
+start_cached --store "main=$origin_url"
+[ "$(status_of .cache.rebuilding)" = 0 ]
+
 # a store that is away
 origin_do down
 make_random_image five 1
-must_fail 'five' ask hydrate --wait five
+must_fail 'Connection refused' ask hydrate --wait five
 stop_cached
 
 # everything is here: another owner of the same cache reads it all, with no store at all
