@@ -21,19 +21,6 @@ assert_consistent()
 	[ -z "$(find "$work/store" -name '*.zst' -size 0 2> /dev/null)" ]
 }
 
-# signal_after SECONDS SIGNAL COMMAND...: its status into $status. Background jobs of a script ignore SIGINT; env undoes it.
-signal_after()
-{
-	local delay=$1 signal=$2 pid
-	shift 2
-	env --default-signal=INT "$@" > "$work/out" 2> "$work/err" &
-	pid=$!
-	sleep "$delay"
-	kill "-$signal" "$pid" 2> /dev/null || true
-	status=0
-	wait "$pid" || status=$?
-}
-
 make_rootfs
 make_image "$rootfs" "$work/root.img"
 start=$(now_ms)
@@ -42,30 +29,47 @@ took=$(($(now_ms) - start))
 contents "$work/whole" > "$work/whole.txt"
 
 echo "kill -9 at a random moment of $took ms"
-mid=0
+from_nothing()
+{
+	assert_consistent
+	rm -rf "$work/store"
+}
 for ((i = 0; i < 12; i++)); do
 	[ $((i % 4)) -ne 0 ] || rm -rf "$work/store"
-	signal_after "$(awk -v t="$took" -v r=$RANDOM 'BEGIN { printf "%.3f", t * r / 32768 / 1000 }')" KILL \
-		smr -s "$work/store" chunk "${slowly[@]}" "$work/root.img"
-	[ "$status" -ne 137 ] || mid=$((mid + 1))
+	signal_in_time "$took" $RANDOM 32768 KILL:137 from_nothing smr -s "$work/store" chunk "${slowly[@]}" "$work/root.img"
 	assert_consistent
 done
-[ "$mid" -gt 0 ] || die "never killed in the middle"
 smr -s "$work/store" chunk "${slowly[@]}" "$work/root.img" -q
 contents "$work/store" | diff "$work/whole.txt" -
+
+# chunks FOLDER: how many are in it
+chunks()
+{
+	find "$1" -name '*.zst' 2> /dev/null | wc -l
+}
+
+has_chunks()
+{
+	[ "$(chunks "$work/store")" -gt 0 ]
+}
 
 echo "signals"
 for pair in INT:130 TERM:143 HUP:129; do
 	rm -rf "$work/store"
-	signal_after "$(awk -v t="$took" 'BEGIN { print t / 3000 }')" "${pair%:*}" \
-		smr -s "$work/store" chunk "${slowly[@]}" "$work/root.img"
+	env --default-signal=INT,HUP smr -s "$work/store" chunk "${slowly[@]}" "$work/root.img" > "$work/out" 2> "$work/err" &
+	pid=$!
+	wait_for 60 has_chunks
+	kill "-${pair%:*}" "$pid"
+	status=0
+	wait "$pid" || status=$?
 	[ "$status" -eq "${pair#*:}" ] || die "SIG${pair%:*} ends it with $status"
 	grep -q 'the same command continues' "$work/err"
 	[ ! -s "$work/out" ]
 	[ -z "$(find "$work/store" -name '*.recipe')" ]
 	# what was done is kept
-	kept=$(find "$work/store" -name '*.zst' | wc -l)
+	kept=$(chunks "$work/store")
 	[ "$kept" -gt 0 ] || die "an interrupted run left nothing to continue from"
+	[ "$kept" -lt "$(chunks "$work/whole")" ] || die "nothing was left to do"
 	must_say "; $kept already here" smr -s "$work/store" chunk "${slowly[@]}" "$work/root.img"
 	contents "$work/store" | diff "$work/whole.txt" -
 done

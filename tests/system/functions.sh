@@ -206,6 +206,55 @@ stop_process()
 	wait "$pid" 2> /dev/null || true
 }
 
+# takes_signals PID PROGRAM: it runs and waits for signals (smr blocks and reads them), or it is gone. Before, one would simply kill it.
+takes_signals()
+{
+	local name='' key value state='' blocked=0
+	while read -r key value; do
+		case $key in
+		Name:) name=$value ;;
+		State:) state=${value%% *} ;;
+		SigBlk:) blocked=$value ;;
+		esac
+	done 2> /dev/null < "/proc/$1/status" || return 0
+	[ "$state" = Z ] || { [ "$name" = "$2" ] && ((0x$blocked >> 14 & 1)); } # SIGTERM
+}
+
+# signal_after SECONDS SIGNAL PROGRAM ARG...: counted from when it takes signals. Its status into $status, output and messages into
+# $work/signalled.out and .err. Background jobs of a script ignore SIGINT, and what nohup starts SIGHUP; env undoes it.
+signal_after()
+{
+	local delay=$1 signal=$2 pid try
+	shift 2
+	env --default-signal=INT,HUP "$@" > "$work/signalled.out" 2> "$work/signalled.err" &
+	pid=$!
+	for ((try = 0; try < 10000; try++)); do
+		! takes_signals "$pid" "$1" || break
+		sleep 0.002
+	done
+	sleep "$delay"
+	kill "-$signal" "$pid" 2> /dev/null || true
+	status=0
+	wait "$pid" || status=$?
+}
+
+# signal_in_time MS K N SIGNAL:STATUS UNDO PROGRAM ARG...: signals it at K of N parts of the time that it is thought to take. That is a
+# guess on a machine with neighbours: where the program has ended well by then, UNDO puts things back and half the delay is tried,
+# until the program ends by the signal.
+signal_in_time()
+{
+	local ms=$(($1 * $2 / $3)) signal=${4%:*} want=${4#*:} undo=$5 try
+	shift 5
+	for ((try = 0; try < 12; try++)); do
+		signal_after "$((ms / 1000)).$(printf %03d $((ms % 1000)))" "$signal" "$@"
+		[ "$status" -ne "$want" ] || return 0
+		[ "$status" -eq 0 ] || die "status $status after SIG$signal: $(cat "$work/signalled.err")"
+		"$undo"
+		ms=$((ms / 2))
+	done
+	die "SIG$signal never came in time: $*"
+}
+
 # free_port: a loopback port that nobody listens on, below the range that clients draw theirs from. Into $port.
 free_port()
 {
